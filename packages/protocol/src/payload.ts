@@ -1,0 +1,153 @@
+import { RealtimeError } from './errors.js'
+
+/** Socket.IO's parser ends the link at the 11th attachment of a packet. */
+export const MAX_BINARY_PARTS = 10
+
+/** A payload as it is kept and compared: JSON text, with Socket.IO's placeholders for its bytes. */
+export interface EncodedPayload {
+  readonly json: string
+  /** Copies of its `Uint8Array` parts, in the order of the placeholders. */
+  readonly parts: readonly Uint8Array[]
+}
+
+/** What may be in a payload. */
+export interface PayloadLimits {
+  /** Levels of nesting; a scalar is 0, each array or object 1 more [L5]. */
+  readonly maxDepth: number
+  /** Whether the channel's rule says `binary: true`. */
+  readonly binary: boolean
+}
+
+/**
+ * The JSON text of a payload, made once; a copy, so that what the caller changes later changes
+ * nothing that waits or is retained.
+ * @throws RealtimeError `validation_failed` (no JSON value, a cycle, bytes where the rule does not
+ *   allow them, more than 10 parts, an object with `_placeholder: true`) · `invalid_message` (deeper
+ *   than `maxDepth` [L5])
+ */
+export function encodePayload(payload: unknown, limits: PayloadLimits): EncodedPayload {
+  const walk: Walk = { limits, path: new Set(), parts: [], custom: false }
+  inspect(payload, 0, walk)
+  if (walk.parts.length > 0 && !limits.binary) {
+    throw invalid(
+      'the payload holds bytes, and the rule of the channel does not say `binary: true`',
+    )
+  }
+  if (walk.parts.length > MAX_BINARY_PARTS) {
+    throw invalid(
+      `the payload has ${walk.parts.length} binary parts, at most ${MAX_BINARY_PARTS} are possible`,
+    )
+  }
+  const json = stringify(payload, walk.parts)
+  if (json === undefined) throw invalid('the payload is no JSON value')
+  // What a toJSON method returned was not seen by the first look.
+  if (walk.custom)
+    inspect(JSON.parse(json), 0, { ...walk, parts: [], tolerant: walk.parts.length > 0 })
+  return { json, parts: walk.parts.map((part) => part.slice()) }
+}
+
+/** The payload behind its encoded form. */
+export function decodePayload(encoded: EncodedPayload): unknown {
+  if (encoded.parts.length === 0) return JSON.parse(encoded.json)
+  return JSON.parse(encoded.json, (_key, value: unknown) => {
+    if (typeof value !== 'object' || value === null) return value
+    const { _placeholder: placeholder, num } = value as { _placeholder?: unknown; num?: unknown }
+    return placeholder === true && typeof num === 'number' ? encoded.parts[num] : value
+  })
+}
+
+/** The length of a string in UTF-8. */
+export function utf8Length(text: string): number {
+  let bytes = text.length
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index)
+    if (unit < 0x80) continue
+    // A surrogate pair is 4 bytes for 2 units, a lone surrogate is replaced by 3 bytes.
+    const pair = unit >= 0xd800 && unit < 0xdc00 && isLowSurrogate(text.charCodeAt(index + 1))
+    bytes += unit < 0x800 ? 1 : 2
+    if (pair) index += 1
+  }
+  return bytes
+}
+
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit < 0xe000
+}
+
+interface Walk {
+  readonly limits: PayloadLimits
+  readonly path: Set<object>
+  readonly parts: Uint8Array[]
+  custom: boolean
+  /** Placeholders of our own are expected. */
+  readonly tolerant?: boolean
+}
+
+function inspect(value: unknown, depth: number, walk: Walk): void {
+  if (typeof value !== 'object' || value === null) return
+  if (isBytes(value)) {
+    walk.parts.push(asUint8Array(value))
+    return
+  }
+  if (depth + 1 > walk.limits.maxDepth) {
+    throw new RealtimeError(
+      'invalid_message',
+      `the payload is nested deeper than ${walk.limits.maxDepth} levels`,
+    )
+  }
+  if (walk.path.has(value)) throw invalid('the payload contains itself')
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    walk.custom = true
+    return
+  }
+  if ((value as { _placeholder?: unknown })._placeholder === true && walk.tolerant !== true) {
+    throw invalid(
+      'the payload has an object with `_placeholder: true`, which Socket.IO takes for an attachment',
+    )
+  }
+  walk.path.add(value)
+  if (Array.isArray(value)) for (const item of value as unknown[]) inspect(item, depth + 1, walk)
+  else
+    for (const key of Object.keys(value))
+      inspect((value as Record<string, unknown>)[key], depth + 1, walk)
+  walk.path.delete(value)
+}
+
+function stringify(payload: unknown, parts: readonly Uint8Array[]): string | undefined {
+  try {
+    if (parts.length === 0) return JSON.stringify(payload) as string | undefined
+    let num = 0
+    return JSON.stringify(
+      payload,
+      function (this: Record<string, unknown>, key: string, value: unknown) {
+        // `value` may already have gone through Buffer's toJSON: look at what stands there itself.
+        const raw = this[key]
+        if (typeof raw !== 'object' || raw === null || !isBytes(raw)) return value
+        return { _placeholder: true, num: num++ }
+      },
+    )
+  } catch (error) {
+    throw new RealtimeError('validation_failed', 'the payload is no JSON value', { cause: error })
+  }
+}
+
+function isBytes(value: object): boolean {
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return true
+  const tag = Object.prototype.toString.call(value)
+  if (tag === '[object Blob]' || tag === '[object File]') {
+    throw invalid('the payload holds a Blob: send its bytes as a Uint8Array')
+  }
+  return false
+}
+
+function asUint8Array(value: object): Uint8Array {
+  if (value instanceof Uint8Array) return value
+  if (ArrayBuffer.isView(value)) {
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  }
+  return new Uint8Array(value as ArrayBuffer)
+}
+
+function invalid(message: string): RealtimeError {
+  return new RealtimeError('validation_failed', message)
+}

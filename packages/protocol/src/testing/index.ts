@@ -1,0 +1,2 @@
+export { virtualRuntime, type VirtualRuntime } from './virtual-runtime.js'
+export { seededRandom } from './seeded-random.js'

@@ -1,0 +1,76 @@
+import type { Cancel, Runtime } from '../runtime.js'
+import { seededRandom } from './seeded-random.js'
+
+interface Timer {
+  readonly dueAt: number
+  readonly order: number
+  readonly run: () => void
+}
+
+/** 2026-01-01T00:00:00Z in ms since the Unix epoch. */
+const START_AT = 1_767_225_600_000
+
+/** Microtask turns that `settle` lets pass: more than any chain of awaits of ours is long. */
+const SETTLE_TURNS = 64
+
+/** A world in which time passes only when a test says so. Same seed, same ids and chances. */
+export interface VirtualRuntime extends Runtime {
+  /** Lets `ms` pass: runs what falls due, in order, and the microtasks of each. */
+  advance(ms: number): Promise<void>
+  /** Lets pending microtasks run; no time passes. */
+  settle(): Promise<void>
+  /** The wall clock is set forwards or back; the monotonic one does not notice. */
+  setWall(at: number): void
+  /** The machine sleeps: the wall clock goes on, timers and the monotonic clock stand still. */
+  sleep(ms: number): void
+  /** Timers that wait: 0 where nothing was left behind. */
+  readonly pendingTimers: number
+}
+
+/** Starts at 2026-01-01T00:00:00Z unless told otherwise. */
+export function virtualRuntime(options: { seed?: number; startAt?: number } = {}): VirtualRuntime {
+  const random = seededRandom(options.seed ?? 1)
+  const timers = new Set<Timer>()
+  let monotonic = 0
+  let wallOffset = options.startAt ?? START_AT
+  let order = 0
+  let ids = 0
+
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await Promise.resolve()
+  }
+  const nextDue = (until: number): Timer | undefined =>
+    [...timers]
+      .filter((timer) => timer.dueAt <= until)
+      .sort((a, b) => a.dueAt - b.dueAt || a.order - b.order)[0]
+
+  return {
+    wallNow: () => wallOffset + monotonic,
+    monotonicNow: () => monotonic,
+    random,
+    id: () => `id-${(ids += 1)}-${Math.floor(random() * 2 ** 32).toString(36)}`,
+    after(ms, run): Cancel {
+      const timer = { dueAt: monotonic + Math.max(0, ms), order: (order += 1), run }
+      timers.add(timer)
+      return () => void timers.delete(timer)
+    },
+    async advance(ms) {
+      const until = monotonic + ms
+      await settle()
+      for (let timer = nextDue(until); timer !== undefined; timer = nextDue(until)) {
+        timers.delete(timer)
+        monotonic = Math.max(monotonic, timer.dueAt)
+        timer.run()
+        await settle()
+      }
+      monotonic = until
+      await settle()
+    },
+    settle,
+    setWall: (at) => void (wallOffset = at - monotonic),
+    sleep: (ms) => void (wallOffset += ms),
+    get pendingTimers() {
+      return timers.size
+    },
+  }
+}
