@@ -286,7 +286,10 @@ export default defineConfig({
         test: true,
       }),
     ),
-    { files: LIBRARIES.map((owner) => `packages/${owner}/src/**`), rules: { 'no-console': 'error' } },
+    {
+      files: LIBRARIES.map((owner) => `packages/${owner}/src/**`),
+      rules: { 'no-console': 'error' },
+    },
     {
       files: ['e2e/**', 'examples/**'],
       rules: {
