@@ -83,7 +83,7 @@ function restrictedImports(owner, allowed = {}) {
     }
   }
   patterns.push({
-    regex: '^\\.{1,2}/.*\\bpackages/|^@bmt-central/.*/(src|dist)/|^(\\.\\./)+(src|dist)/',
+    regex: '^\\.{1,2}/(.*/)?(packages|src|dist)/|^@bmt-central/.*/(src|dist)/',
     message: 'cross packages by name and public entry, not by path',
   })
   if (!allowed.socketIo && !test) {
@@ -298,7 +298,7 @@ export default defineConfig({
           {
             patterns: [
               {
-                regex: '^\\.{1,2}/.*\\bpackages/|^@bmt-central/.*/(src|dist)/',
+                regex: '^\\.{1,2}/(.*/)?packages/|^@bmt-central/.*/(src|dist)/',
                 message: 'use the public entries of a package, as a user would',
               },
             ],
