@@ -307,7 +307,7 @@ export default defineConfig({
       },
     },
     {
-      files: ['*.config.ts', '*.config.mjs', '**/*.config.ts', '**/*.config.mjs'],
+      files: ['**/*.config.ts', '**/*.config.mjs', 'scripts/final-line.mjs'],
       rules: { 'import/no-default-export': 'off' },
     },
   ],

@@ -55,7 +55,7 @@ export default defineConfig({
       project('e2e', 'e2e', 120_000),
     ],
     passWithNoTests: true,
-    reporters: ['default'],
+    reporters: ['default', './scripts/final-line.mjs'],
     coverage: {
       provider: 'v8',
       include: ['packages/*/src/**/*.ts'],
