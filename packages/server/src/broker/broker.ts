@@ -155,8 +155,16 @@ export interface Broker {
   accepted(topic: Topic, key: PublishKey): Maybe<Accepted | null>
   /** Whether `after` names an accepted publish of that user to that topic [W12]. */
   follows(topic: Topic, from: string | null, after: string): Maybe<boolean>
-  /** Tells how many connections of this server subscribe to the topic now; 0: no more of it is needed. */
-  subscribers(topic: Topic, local: number): Maybe<{ position: Position; total: number }>
+  /**
+   * Tells how many connections of this server subscribe to the topic now, and how many of those are
+   * live (the others still page [W10]; `deliveredTo` counts live ones only). 0: no more of the topic
+   * is needed here. `total` counts all servers' subscribers, paging ones too.
+   */
+  subscribers(
+    topic: Topic,
+    local: number,
+    live?: number,
+  ): Maybe<{ position: Position; total: number }>
   /** Part of a stream. With `before` of another epoch: as without it, and a gap says `epoch_changed` [W13]. */
   read(topic: Topic, query: ReadQuery): Maybe<StreamPage>
   /** How full it is. */
