@@ -41,9 +41,16 @@ export async function install() {
 
 /**
  * What tests need of the system: a browser that draws Chinese, and a second implementation of the
- * wire in another language. Python packages are looked for in Debian's own Python.
+ * wire in another language, which needs one package a transport (WebSocket, polling). Debian's own
+ * Python has them; another Python on the path does not.
  */
-const SYSTEM_PACKAGES = ['chromium', 'fonts-noto-cjk', 'python3-socketio', 'python3-websocket']
+const SYSTEM_PACKAGES = [
+  'chromium',
+  'fonts-noto-cjk',
+  'python3-socketio',
+  'python3-websocket',
+  'python3-requests',
+]
 
 /** @returns {Promise<string[]>} */
 async function missingSystemPackages() {
@@ -78,7 +85,7 @@ export async function installSystemPackages() {
   const update = await run('apt-get', ['update', '-q'], { env })
   const result = await run(
     'apt-get',
-    ['install', '-y', '-q', '--no-install-recommends', ...missing],
+    ['install', '-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300', ...missing],
     { env, waitingFor: 'apt-get install' },
   )
   if (update.code !== 0 || result.code !== 0) {
