@@ -1,5 +1,5 @@
 import { RealtimeError } from './errors.js'
-import { parseTopic, type Topic } from './topic.js'
+import { kindOf, parseTopic, type Topic } from './topic.js'
 
 /** What the placeholders of a pattern stood for. */
 export type Params = Readonly<Record<string, string>>
@@ -23,7 +23,7 @@ const WITNESS = '\u0001'
  */
 export function compilePattern(input: unknown): Pattern {
   if (typeof input !== 'string') {
-    throw new RealtimeError('invalid_options', `a pattern must be a string, got ${typeof input}`)
+    throw new RealtimeError('invalid_options', `a pattern must be a string, got ${kindOf(input)}`)
   }
   const source = input.normalize('NFC')
   const names = checkPattern(source)
@@ -50,18 +50,18 @@ function checkPattern(source: string): string[] {
   const refuse = (why: string): never => {
     throw new RealtimeError('invalid_options', `pattern ${JSON.stringify(source)}: ${why}`)
   }
-  const names: string[] = []
-  for (const segment of source.split(':')) {
-    const found = [...segment.matchAll(PLACEHOLDER)].map((match) => match[1] ?? '')
-    if (found.length > 1) refuse('at most one {name} in a segment')
-    names.push(...found)
-  }
+  const names = [...source.matchAll(PLACEHOLDER)].map((match) => match[1] ?? '')
   for (const name of names) {
     if (!NAME.test(name)) refuse(`{${name}} is no name: letters, digits and _ only`)
+  }
+  for (const segment of source.split(':')) {
+    if (segment.split('{').length > 2) refuse('at most one {name} in a segment')
   }
   if (new Set(names).size !== names.length) refuse('the names of its placeholders must differ')
   const star = source.indexOf('*')
   if (star >= 0 && star !== source.length - 1) refuse('* may stand at the end only')
+  // `user:{id}*` would match user:12 with id 1 and the rest 2: the rule would judge another user.
+  if (source.endsWith('}*')) refuse('a {name} must not stand directly before *')
   try {
     // What is left when each placeholder and the rest stand for a letter must be a topic itself.
     parseTopic(source.replace(PLACEHOLDER, 'x').replace(/\*$/u, 'x'))

@@ -1,5 +1,6 @@
 import { arrayOf, fieldsOf, numberOf, stringOf, type Fields } from './decoding.js'
 import { RealtimeError } from './errors.js'
+import { compilePattern } from './pattern.js'
 import { parseAccess, type Access, type WireRule } from './permissions.js'
 
 /** The wire protocol's version [W2]. */
@@ -93,7 +94,7 @@ function decodeRules(value: unknown): WireRule[] | null {
 function decodeRule(fields: Fields): WireRule {
   const { admin, delivery, overflow, binary } = fields
   return {
-    match: stringOf(fields['match'], 'match'),
+    match: compilePattern(fields['match']).source,
     subscribe: accessOf(fields['subscribe']),
     publish: accessOf(fields['publish']),
     ...(admin === false && { admin: false }),
