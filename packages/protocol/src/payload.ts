@@ -26,24 +26,35 @@ export interface PayloadLimits {
  *   than `maxDepth` [L5])
  */
 export function encodePayload(payload: unknown, limits: PayloadLimits): EncodedPayload {
-  const walk: Walk = { limits, path: new Set(), parts: [], custom: false }
+  try {
+    return encode(payload, limits)
+  } catch (error) {
+    if (error instanceof RealtimeError) throw error
+    // A getter, a toJSON method or a proxy of the application's threw, or JSON knows no such value.
+    throw new RealtimeError('validation_failed', 'the payload is no JSON value', { cause: error })
+  }
+}
+
+function encode(payload: unknown, limits: PayloadLimits): EncodedPayload {
+  const walk: Walk = { limits, path: new Set(), special: false }
   inspect(payload, 0, walk)
-  if (walk.parts.length > 0 && !limits.binary) {
+  const parts: Uint8Array[] = []
+  const json = (walk.special ? stringifySpecial(payload, parts) : JSON.stringify(payload)) as
+    string | undefined
+  if (parts.length > 0 && !limits.binary) {
     throw invalid(
       'the payload holds bytes, and the rule of the channel does not say `binary: true`',
     )
   }
-  if (walk.parts.length > MAX_BINARY_PARTS) {
+  if (parts.length > MAX_BINARY_PARTS) {
     throw invalid(
-      `the payload has ${walk.parts.length} binary parts, at most ${MAX_BINARY_PARTS} are possible`,
+      `the payload has ${parts.length} binary parts, at most ${MAX_BINARY_PARTS} are possible`,
     )
   }
-  const json = stringify(payload, walk.parts)
   if (json === undefined) throw invalid('the payload is no JSON value')
   // What a toJSON method returned was not seen by the first look.
-  if (walk.custom)
-    inspect(JSON.parse(json), 0, { ...walk, parts: [], tolerant: walk.parts.length > 0 })
-  return { json, parts: walk.parts.map((part) => part.slice()) }
+  if (walk.special) inspect(JSON.parse(json), 0, { ...walk, written: true })
+  return { json, parts }
 }
 
 /** The payload behind its encoded form. */
@@ -76,18 +87,23 @@ function isLowSurrogate(unit: number): boolean {
 
 interface Walk {
   readonly limits: PayloadLimits
+  /** The objects that the one at hand is inside of. */
   readonly path: Set<object>
-  readonly parts: Uint8Array[]
-  custom: boolean
-  /** Placeholders of our own are expected. */
-  readonly tolerant?: boolean
+  /** Whether there are bytes or toJSON methods, which plain `JSON.stringify` would not do right. */
+  special: boolean
+  /** It is our own JSON that is looked at: placeholders in it stand for bytes. */
+  readonly written?: boolean
 }
 
 function inspect(value: unknown, depth: number, walk: Walk): void {
   if (typeof value !== 'object' || value === null) return
-  if (isBytes(value)) {
-    walk.parts.push(asUint8Array(value))
+  if (isBytes(value) || typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    walk.special = true
     return
+  }
+  if (isPlaceholder(value)) {
+    if (walk.written === true) return
+    throw foreignPlaceholder()
   }
   if (depth + 1 > walk.limits.maxDepth) {
     throw new RealtimeError(
@@ -96,15 +112,6 @@ function inspect(value: unknown, depth: number, walk: Walk): void {
     )
   }
   if (walk.path.has(value)) throw invalid('the payload contains itself')
-  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
-    walk.custom = true
-    return
-  }
-  if ((value as { _placeholder?: unknown })._placeholder === true && walk.tolerant !== true) {
-    throw invalid(
-      'the payload has an object with `_placeholder: true`, which Socket.IO takes for an attachment',
-    )
-  }
   walk.path.add(value)
   if (Array.isArray(value)) for (const item of value as unknown[]) inspect(item, depth + 1, walk)
   else
@@ -113,25 +120,37 @@ function inspect(value: unknown, depth: number, walk: Walk): void {
   walk.path.delete(value)
 }
 
-function stringify(payload: unknown, parts: readonly Uint8Array[]): string | undefined {
-  try {
-    if (parts.length === 0) return JSON.stringify(payload) as string | undefined
-    let num = 0
-    return JSON.stringify(
-      payload,
-      function (this: Record<string, unknown>, key: string, value: unknown) {
-        // `value` may already have gone through Buffer's toJSON: look at what stands there itself.
-        const raw = this[key]
-        if (typeof raw !== 'object' || raw === null || !isBytes(raw)) return value
-        return { _placeholder: true, num: num++ }
-      },
-    )
-  } catch (error) {
-    throw new RealtimeError('validation_failed', 'the payload is no JSON value', { cause: error })
-  }
+/** JSON with placeholders for bytes, wherever they come from; the bytes are copied into `parts`. */
+function stringifySpecial(payload: unknown, parts: Uint8Array[]): string | undefined {
+  return JSON.stringify(
+    payload,
+    function (this: Record<string, unknown>, key: string, value: unknown) {
+      // A Buffer's own toJSON has turned `value` into an array of numbers: look at what stands there.
+      const raw = this[key]
+      const bytes = isBytes(raw) ? raw : value
+      if (isBytes(bytes)) return { _placeholder: true, num: parts.push(copyOf(bytes)) - 1 }
+      if (isPlaceholder(value)) throw foreignPlaceholder()
+      return value
+    },
+  ) as string | undefined
 }
 
-function isBytes(value: object): boolean {
+function isPlaceholder(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value as { _placeholder?: unknown })._placeholder === true
+  )
+}
+
+function foreignPlaceholder(): RealtimeError {
+  return invalid(
+    'the payload has an object with `_placeholder: true`, which Socket.IO takes for an attachment',
+  )
+}
+
+function isBytes(value: unknown): value is ArrayBufferView | ArrayBuffer {
+  if (typeof value !== 'object' || value === null) return false
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return true
   const tag = Object.prototype.toString.call(value)
   if (tag === '[object Blob]' || tag === '[object File]') {
@@ -140,12 +159,10 @@ function isBytes(value: object): boolean {
   return false
 }
 
-function asUint8Array(value: object): Uint8Array {
-  if (value instanceof Uint8Array) return value
-  if (ArrayBuffer.isView(value)) {
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-  }
-  return new Uint8Array(value as ArrayBuffer)
+/** Never `slice()`: a Buffer's shares its memory. */
+function copyOf(bytes: ArrayBufferView | ArrayBuffer): Uint8Array {
+  if (!ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.slice(0))
+  return new Uint8Array(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength))
 }
 
 function invalid(message: string): RealtimeError {
