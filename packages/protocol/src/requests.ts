@@ -24,7 +24,7 @@ export interface SubscribeItem {
 /** An entry of a batch that could not be decoded: it is refused alone, the others are carried out. */
 export interface RefusedItem {
   readonly error: RealtimeError
-  /** As it was sent, where it was a string. */
+  /** Normalised where it is a topic, or else as it was sent; absent where there was no string. */
   readonly topic?: string
   readonly messageId?: string
 }
@@ -99,7 +99,8 @@ export function isRequestEvent(event: string): event is RequestEvent {
  * @throws RealtimeError `invalid_message` · `invalid_topic`
  */
 export function decodeRequest(event: string, data: unknown): ClientRequest {
-  if (!isRequestEvent(event)) throw malformed(`there is no request ${JSON.stringify(event)}`)
+  if (!isRequestEvent(event))
+    throw malformed(`there is no request ${JSON.stringify(event.slice(0, 64))}`)
   const fields = fieldsOf(data, `the data of ${event}`)
   const messageId = optionalMessageId(fields)
   switch (event) {
@@ -153,14 +154,26 @@ function decodeBatchItem(value: unknown): SubscribeItem | RefusedItem {
     return decodeItem(fieldsOf(value, 'an entry of topics'))
   } catch (error) {
     if (!(error instanceof RealtimeError)) throw error
-    const topic =
-      typeof value === 'object' && value !== null ? (value as Fields)['topic'] : undefined
+    const topic = refusedTopic(value)
     const messageId = requestMessageId(value)
     return {
       error,
-      ...(typeof topic === 'string' && { topic }),
+      ...(topic !== undefined && { topic }),
       ...(messageId !== undefined && { messageId }),
     }
+  }
+}
+
+/** Normalised where it is a topic, or else as it was sent; absent where there is no string. */
+function refusedTopic(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const topic = (value as Fields)['topic']
+  if (typeof topic !== 'string') return undefined
+  try {
+    return parseTopic(topic)
+  } catch (error) {
+    if (error instanceof RealtimeError) return topic
+    throw error
   }
 }
 
@@ -168,8 +181,10 @@ function decodeItem(fields: Fields): SubscribeItem {
   const { since, rewind } = fields
   return {
     topic: parseTopic(fields['topic']),
-    ...(since !== undefined && { since: positionOf(since, 'since') }),
-    ...(rewind !== undefined && { rewind: integerOf(rewind, 'rewind', 0) }),
+    // `rewind` is looked at only without `since` [W10].
+    ...(since !== undefined
+      ? { since: positionOf(since, 'since') }
+      : rewind !== undefined && { rewind: integerOf(rewind, 'rewind', 0) }),
     ...optionalMessageId(fields),
   }
 }
