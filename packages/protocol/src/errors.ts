@@ -231,8 +231,9 @@ export interface WireFailure {
 export class RealtimeError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
-  readonly retryAfterMs?: number
-  readonly details?: Readonly<Record<string, unknown>>
+  // `declare`: a field would be there with the value undefined where nothing was given.
+  declare readonly retryAfterMs?: number
+  declare readonly details?: Readonly<Record<string, unknown>>
 
   constructor(code: ErrorCode, message: string, options: RealtimeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -276,8 +277,18 @@ export function toWireFailure(error: unknown, messageId?: string): WireFailure {
     message: known.message,
     retryable: known.retryable,
     ...(known.retryAfterMs !== undefined && { retryAfterMs: known.retryAfterMs }),
-    ...(known.details !== undefined && { details: known.details }),
+    ...(isJson(known.details) && { details: known.details }),
     ...(messageId !== undefined && { messageId }),
+  }
+}
+
+/** Details come from hooks, too: what JSON cannot say must not cost the answer itself. */
+function isJson(details: RealtimeErrorOptions['details']): details is Record<string, unknown> {
+  if (details === undefined) return false
+  try {
+    return JSON.stringify(details) !== undefined
+  } catch {
+    return false
   }
 }
 

@@ -32,10 +32,19 @@ export class Listeners<Events extends object> {
       if (!set.has(listener)) continue
       try {
         const result: unknown = (listener as (event: Events[Name]) => unknown)(event)
-        if (result instanceof Promise) result.catch((error: unknown) => this.#onError(error, name))
+        if (result instanceof Promise) result.catch((error: unknown) => this.#report(error, name))
       } catch (error) {
-        this.#onError(error, name)
+        this.#report(error, name)
       }
+    }
+  }
+
+  #report(error: unknown, name: keyof Events): void {
+    try {
+      this.#onError(error, name)
+    } catch {
+      // Whoever was to be told has failed, too: there is nobody left to tell, and the next listener
+      // must hear the event all the same.
     }
   }
 
