@@ -39,7 +39,7 @@ export function isSchema(value: unknown): value is Schema {
  */
 export function applySchema(schema: Schema, value: unknown): unknown {
   const result = schema['~standard'].validate(value)
-  return result instanceof Promise ? result.then(outputOf) : outputOf(result)
+  return 'then' in result ? Promise.resolve(result).then(outputOf) : outputOf(result)
 }
 
 function outputOf(result: SchemaResult<unknown>): unknown {

@@ -36,6 +36,10 @@ export function virtualRuntime(options: { seed?: number; startAt?: number } = {}
   let order = 0
   let ids = 0
 
+  const word = (): string =>
+    Math.floor(random() * 2 ** 32)
+      .toString(36)
+      .padStart(7, '0')
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await Promise.resolve()
   }
@@ -48,7 +52,8 @@ export function virtualRuntime(options: { seed?: number; startAt?: number } = {}
     wallNow: () => wallOffset + monotonic,
     monotonicNow: () => monotonic,
     random,
-    id: () => `id-${(ids += 1)}-${Math.floor(random() * 2 ** 32).toString(36)}`,
+    // As long as real ids are: shorter ones are no `instance` [W2].
+    id: () => `id-${String((ids += 1)).padStart(6, '0')}-${word()}${word()}`,
     after(ms, run): Cancel {
       const timer = { dueAt: monotonic + Math.max(0, ms), order: (order += 1), run }
       timers.add(timer)
