@@ -1,7 +1,6 @@
 import {
   compileRules,
   isSchema,
-  kindOf,
   parseAccess,
   ruleWarnings,
   type Access,
@@ -130,7 +129,7 @@ export function resolveRules(
 }
 
 function fallbackRule(limits: Limits): ResolvedRule {
-  return Object.freeze({
+  return Object.freeze<ResolvedRule>({
     wire: { match: '*', subscribe: 'nobody', publish: 'nobody' },
     subscribe: null,
     publish: null,
@@ -152,8 +151,8 @@ function resolveRule(input: unknown, where: string, limits: Limits): ResolvedRul
   const overflow = wordOf(rule['overflow'], ['recover', 'latest'], `${where}.overflow`)
   if (delivery === 'ephemeral') refuseForEphemeral(rule, where)
   const admin = rule['admin'] === undefined || booleanOption(`${where}.admin`, rule['admin'])
-  return Object.freeze({
-    wire: Object.freeze({
+  return Object.freeze<ResolvedRule>({
+    wire: Object.freeze<WireRule>({
       match: match.normalize('NFC'),
       subscribe: subscribe.wire,
       publish: publish.wire,
@@ -227,6 +226,6 @@ function schemaOf(value: unknown, where: string): Schema | null {
 
 function functionOf<T>(value: unknown, where: string): T | null {
   if (value === undefined) return null
-  if (typeof value !== 'function') throw invalidOption(where, 'a function', kindOf(value))
+  if (typeof value !== 'function') throw invalidOption(where, 'a function', value)
   return value as T
 }
