@@ -1,0 +1,225 @@
+import {
+  REQUEST_EVENTS,
+  silentLogger,
+  utf8Length,
+  type Logger,
+  type Runtime,
+  type WireRule,
+} from '@bmt-central/realtime-protocol'
+import type { Authenticate } from './auth/authenticate.js'
+import { isDevAuth } from './auth/dev.js'
+import type { Broker } from './broker/broker.js'
+import { MemoryBroker } from './broker/memory-broker.js'
+import { resolveLimits, type Limits } from './limits/limits.js'
+import {
+  booleanOption,
+  fieldsOption,
+  integerOption,
+  invalidOption,
+  refuseKeys,
+} from './option-values.js'
+import { resolveRules, type ChannelRule, type Rules } from './rules.js'
+import { systemRuntime } from './system-runtime.js'
+
+/** What a `RealtimeService` is made with. */
+export interface RealtimeServiceOptions {
+  /** `jwtAuth(…)`, `devAuth()`, or a function of your own. */
+  readonly authenticate: Authenticate
+  /** First match wins; the built-in rules follow [R7]. Default none. */
+  readonly channels?: readonly ChannelRule[]
+  /** `own`: Socket.IO events that the application handles itself. */
+  readonly events?: { readonly own?: readonly string[] }
+  /** Whether `X-Forwarded-For` names a connection's address. Default false. */
+  readonly trustProxy?: boolean
+  /** Admits connections without a token, for rules that say `anyone` [R7]. Default false. */
+  readonly anonymous?: boolean
+  /** How often clients are asked to say that they live, in ms. Default 30 000. */
+  readonly heartbeatInterval?: number
+  /** URL path. Default `/socket.io`. */
+  readonly path?: string
+  /** Default `new MemoryBroker()`. */
+  readonly broker?: Broker
+  /** Contract section 7. */
+  readonly limits?: Partial<Limits>
+  /** Pages of other origins that may connect [W9]. Default none: the same origin only. */
+  readonly cors?: { readonly origin: string | readonly string[] }
+  /** Whether clients are sent the rules, without their functions [R8]. Default true. */
+  readonly shareRules?: boolean
+  /** Clocks, timers, chances: for tests. */
+  readonly runtime?: Runtime
+  /** Default: nothing is logged. */
+  readonly logger?: Logger
+}
+
+/** The options as the server uses them: complete, checked, frozen. */
+export interface ResolvedOptions {
+  readonly authenticate: Authenticate
+  readonly rules: Rules
+  readonly ownEvents: ReadonlySet<string>
+  readonly trustProxy: boolean
+  readonly anonymous: boolean
+  readonly heartbeatIntervalMs: number
+  readonly path: string
+  readonly broker: Broker
+  readonly limits: Limits
+  /** As browsers write them in `Origin`. */
+  readonly origins: readonly string[]
+  /** `authenticate` is `devAuth`: `Host` is checked, too [W9]. */
+  readonly devAuth: boolean
+  /** For `connected.rules`; null where they are too large or kept back [R8]. */
+  readonly wireRules: readonly WireRule[] | null
+  readonly runtime: Runtime
+  readonly logger: Logger
+}
+
+const KEYS = [
+  'authenticate',
+  'channels',
+  'events',
+  'trustProxy',
+  'anonymous',
+  'heartbeatInterval',
+  'path',
+  'broker',
+  'limits',
+  'cors',
+  'shareRules',
+  'runtime',
+  'logger',
+] as const
+const LATER = ['http', 'topics', 'compression'] as const
+
+const HEARTBEAT_INTERVAL_MS = 30_000
+const MAX_WIRE_RULES_BYTES = 32 * 1_024
+
+/**
+ * Checks and completes a service's options, once.
+ * @throws RealtimeError `invalid_options`, naming the option
+ */
+export function resolveOptions(options: RealtimeServiceOptions): Readonly<ResolvedOptions> {
+  const fields = fieldsOption('the options of RealtimeService', options)
+  refuseKeys('', fields, { known: KEYS, later: LATER })
+  const { authenticate, logger = silentLogger, runtime = systemRuntime(), broker } = options
+  if (typeof authenticate !== 'function') {
+    throw invalidOption('authenticate', 'jwtAuth(…), devAuth() or a function', authenticate)
+  }
+  const trustProxy = booleanOption('trustProxy', options.trustProxy ?? false)
+  const devAuth = isDevAuth(authenticate)
+  if (devAuth && trustProxy) {
+    // A stranger could name a loopback address in a header and be anybody.
+    throw invalidOption('trustProxy', 'false with devAuth, which goes by the address', true)
+  }
+  const limits = resolveLimits(options.limits)
+  const rules = resolveRules(options.channels ?? [], limits, logger)
+  return Object.freeze<ResolvedOptions>({
+    authenticate,
+    rules,
+    ownEvents: ownEventsOf(options.events ?? {}),
+    trustProxy,
+    anonymous: booleanOption('anonymous', options.anonymous ?? false),
+    heartbeatIntervalMs: integerOption(
+      'heartbeatInterval',
+      options.heartbeatInterval ?? HEARTBEAT_INTERVAL_MS,
+      1,
+    ),
+    path: pathOf(options.path ?? '/socket.io'),
+    broker: broker === undefined ? new MemoryBroker() : portOf('broker', broker, BROKER_MEMBERS),
+    limits,
+    origins: options.cors === undefined ? [] : originsOf(options.cors),
+    devAuth,
+    wireRules: wireRulesOf(rules, booleanOption('shareRules', options.shareRules ?? true), logger),
+    runtime: portOf('runtime', runtime, RUNTIME_MEMBERS),
+    logger: portOf('logger', logger, LOGGER_MEMBERS),
+  })
+}
+
+const BROKER_MEMBERS = ['start', 'publish', 'accepted', 'follows', 'subscribers', 'read', 'close']
+const RUNTIME_MEMBERS = ['wallNow', 'monotonicNow', 'after', 'random', 'id']
+const LOGGER_MEMBERS = ['debug', 'info', 'warn', 'error']
+
+/** A port with something missing would fail at its first use, long after the start. */
+function portOf<T extends object>(name: string, value: T, members: readonly string[]): T {
+  const object: unknown = value
+  const missing =
+    typeof object === 'object' && object !== null
+      ? members.filter((member) => typeof Reflect.get(object, member) !== 'function')
+      : members
+  if (missing.length === 0) return value
+  throw invalidOption(name, `an object with the functions ${missing.join(', ')}`, value)
+}
+
+/** Names that are taken: requests and events of the wire protocol, of this version or a later one. */
+const TAKEN_EVENTS: ReadonlySet<string> = new Set([
+  ...REQUEST_EVENTS,
+  'presence',
+  'refresh',
+  'connected',
+  'message',
+  'heartbeat_ack',
+  'token_expiring',
+  'unsubscribed',
+  'closing',
+  // Socket.IO's own, and those of the emitter that it is made of.
+  'connect',
+  'connect_error',
+  'connection',
+  'disconnect',
+  'disconnecting',
+  'error',
+  'newListener',
+  'removeListener',
+])
+
+function ownEventsOf(events: unknown): ReadonlySet<string> {
+  const fields = fieldsOption('events', events)
+  refuseKeys('events', fields, { known: ['own'] })
+  const own = fields['own'] ?? []
+  if (!Array.isArray(own)) throw invalidOption('events.own', 'a list of event names', own)
+  for (const [index, name] of own.entries()) {
+    if (typeof name !== 'string' || name === '' || TAKEN_EVENTS.has(name)) {
+      throw invalidOption(`events.own[${index}]`, 'an event name that is not taken', name)
+    }
+  }
+  return new Set(own as string[])
+}
+
+function pathOf(value: unknown): string {
+  const path = typeof value === 'string' ? value.replace(/\/$/u, '') : ''
+  if (!/^(?:\/[\w.~@-]+)+$/u.test(path)) {
+    throw invalidOption('path', 'a URL path below /, like /socket.io', value)
+  }
+  return path
+}
+
+function originsOf(cors: unknown): readonly string[] {
+  const fields = fieldsOption('cors', cors)
+  refuseKeys('cors', fields, { known: ['origin'] })
+  const given = fields['origin']
+  const list: unknown[] = Array.isArray(given) ? given : [given]
+  return Object.freeze([...new Set(list.map((origin) => originOf(origin)))])
+}
+
+/** An origin as browsers write it: lower case, no default port, no path. */
+function originOf(value: unknown): string {
+  const refuse = (): Error => {
+    const form = 'origins like https://app.example.com (scheme, host, port; no path, no *)'
+    return invalidOption('cors.origin', form, value)
+  }
+  if (typeof value !== 'string') throw refuse()
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s*@]+\/?$/iu.test(value) || !URL.canParse(value))
+    throw refuse()
+  const { origin } = new URL(value)
+  // Schemes that the URL standard does not know (capacitor:, app:) have the origin `null` there.
+  return origin === 'null' ? value.replace(/\/$/u, '').toLowerCase() : origin
+}
+
+function wireRulesOf(rules: Rules, share: boolean, logger: Logger): readonly WireRule[] | null {
+  if (!share) return null
+  const bytes = utf8Length(JSON.stringify(rules.set.rules))
+  if (bytes <= MAX_WIRE_RULES_BYTES) return rules.set.rules
+  logger.warn('the rules are too large to be sent: clients ask for every topic', {
+    bytes,
+    maxBytes: MAX_WIRE_RULES_BYTES,
+  })
+  return null
+}
