@@ -6,7 +6,7 @@ import {
 } from '@bmt-central/realtime-protocol'
 import { definedFields, fieldsOption, integerOption, refuseKeys } from '../option-values.js'
 import type { Publication } from '../publication.js'
-import { AcceptedIds, type TopicIds } from './accepted-ids.js'
+import { AcceptedIds } from './accepted-ids.js'
 import type {
   Accepted,
   Broker,
@@ -20,37 +20,27 @@ import type {
   StreamPage,
   StreamPolicy,
 } from './broker.js'
-import { newPlace, Recency, type Place } from './recency.js'
+import { KnownTopics, type TopicState } from './known-topics.js'
 import { Stream } from './stream.js'
 
-/** How long the position of a stream is known that nobody uses [L2]. */
-const POSITION_TTL_MS = 7 * 24 * 60 * 60_000
 /** How often what has expired is freed; it is never shown, however long that takes. */
 const SWEEP_INTERVAL_MS = 60_000
-/** Topics that one turn of the event loop looks at. */
+/** Topics, and maps of ids, that one turn of the event loop frees. */
 const SWEPT_PER_TURN = 1_000
-/** Topics that are known at once, for each that may be live: the idle ones of 7 days need room. */
-const KNOWN_PER_LIVE_TOPIC = 2
 
-/** What is known of one topic: it has subscribers here, or a position. */
-interface TopicState {
-  readonly topic: Topic
-  readonly stream: Stream
-  readonly ids: TopicIds
-  /** Subscribers of this server; those that are live among them. */
-  local: number
-  live: number
-  usedAtMs: number
-  /** What of it has been counted. */
-  countedMessages: number
-  countedBytes: number
-  readonly place: Place<TopicState>
+/** The least value that each option may have. */
+const LEAST: Readonly<Record<keyof BrokerLimits, number>> = {
+  idempotencyWindowMs: 1,
+  maxIdempotencyIds: 1,
+  maxRetainedBytes: 0,
+  maxTopics: 1,
 }
 
 /** A broker between `start` and `close`. */
 interface Running extends BrokerContext {
   readonly sink: BrokerSink
   readonly ids: AcceptedIds
+  readonly topics: KnownTopics
 }
 
 /**
@@ -67,17 +57,6 @@ interface Running extends BrokerContext {
 export class MemoryBroker implements Broker {
   readonly #options: Partial<BrokerLimits>
   #state: Running | 'new' | 'closed' = 'new'
-  #baseEpoch = ''
-  readonly #topics = new Map<Topic, TopicState>()
-  /** Positions without publications and subscribers: the first to be forgotten. */
-  readonly #bare = new Recency<TopicState>()
-  /** Publications without subscribers: the first to be dropped. */
-  readonly #unread = new Recency<TopicState>()
-  /** Publications of topics that have subscribers. */
-  readonly #followed = new Recency<TopicState>()
-  #streams = 0
-  #retainedMessages = 0
-  #retainedBytes = 0
   /** Announcements that came up during an announcement: each of them waits until it is over [P1]. */
   readonly #waiting: Publication[] = []
   #announcing = false
@@ -98,72 +77,53 @@ export class MemoryBroker implements Broker {
       const what = 'a MemoryBroker serves one server, once: make a new one'
       return Promise.reject(new RealtimeError('invalid_options', what))
     }
+    const { runtime } = context
     const limits = { ...context.limits, ...this.#options }
     const { idempotencyWindowMs: windowMs, maxIdempotencyIds: maxIds } = limits
-    const running = { ...context, limits, sink, ids: new AcceptedIds({ windowMs, maxIds }) }
+    const ids = new AcceptedIds({ windowMs, maxIds })
+    const topics = new KnownTopics(limits, { ids, newEpoch: () => runtime.id() })
+    const running = { ...context, limits, sink, ids, topics }
     this.#state = running
-    this.#baseEpoch = context.runtime.id()
     this.#sweepLater(running)
     sink.state('up')
-    return Promise.resolve({ windowEpoch: context.runtime.id() })
+    return Promise.resolve({ windowEpoch: runtime.id() })
   }
 
   publish(topic: Topic, draft: Draft, policy: StreamPolicy): Accepted {
     const running = this.#running()
+    const { runtime, topics, ids } = running
     if (policy.delivery === 'ephemeral') return this.#pass(running, topic, draft)
-    const nowMs = running.runtime.monotonicNow()
-    const known = this.#topics.get(topic)
-    const first = known === undefined ? null : this.#firstResult(running, known, draft)
+    const nowMs = runtime.monotonicNow()
+    const known = topics.get(topic)
+    const first = firstResult(running, known, { key: draft, nowMs })
     if (first !== null) return first
-    if (draft.after !== undefined && !this.follows(topic, draft.from, draft.after)) {
-      throw new RealtimeError(
-        'out_of_order',
-        `publish ${draft.after} to ${topic} is not accepted`,
-        {
-          details: { topic, after: draft.after },
-        },
-      )
-    }
-    const state = known ?? this.#add(running, topic)
-    const { stream } = state
-    const publication: Publication = {
-      topic,
-      id: draft.id,
-      from: draft.from,
-      seq: stream.head + 1,
-      epoch: stream.epoch,
-      payloadJson: draft.payloadJson,
-      payloadBytes: draft.payloadBytes,
-      timestamp: running.runtime.wallNow(),
-    }
-    const { seq, epoch, timestamp } = publication
-    const deliveredTo = state.live
-    if (stream.head === 0) this.#streams += 1
+    const { id, from, payloadJson, payloadBytes, hash, after } = draft
+    if (after !== undefined && !this.follows(topic, from, after)) throw outOfOrder(topic, after)
+
+    const state = known ?? topics.add(topic, nowMs)
+    const { stream, live: deliveredTo } = state
+    const { epoch } = stream
+    const seq = stream.head + 1
+    const timestamp = runtime.wallNow()
+    const publication = { topic, id, from, seq, epoch, payloadJson, payloadBytes, timestamp }
     stream.append(publication, policy, nowMs)
-    running.ids.remember(state.ids, draft, {
-      hash: draft.hash,
-      seq,
-      timestamp,
-      deliveredTo,
-      atMs: nowMs,
-    })
-    this.#used(running, state)
-    this.#keepWithin(running.limits.maxRetainedBytes)
+    ids.remember(state.ids, draft, { hash, seq, timestamp, deliveredTo, atMs: nowMs })
+    topics.used(state, nowMs)
+    // Last, when all is in place: whoever hears of it may publish or read at once.
     this.#announce(running, publication)
-    return withWindow(running, { epoch, seq, timestamp, duplicate: false, deliveredTo })
+    return withWindow(ids, { epoch, seq, timestamp, duplicate: false, deliveredTo }, nowMs)
   }
 
   accepted(topic: Topic, key: PublishKey): Accepted | null {
     const running = this.#running()
-    const state = this.#topics.get(topic)
-    return state === undefined ? null : this.#firstResult(running, state, key)
+    const nowMs = running.runtime.monotonicNow()
+    return firstResult(running, running.topics.get(topic), { key, nowMs })
   }
 
   follows(topic: Topic, from: string | null, after: string): boolean {
-    const { ids, runtime } = this.#running()
-    const state = this.#topics.get(topic)
-    if (state === undefined) return false
-    return ids.find(state.ids, from, after, runtime.monotonicNow()) !== null
+    const { ids, topics, runtime } = this.#running()
+    const state = topics.get(topic)
+    return state !== undefined && ids.find(state.ids, from, after, runtime.monotonicNow()) !== null
   }
 
   subscribers(
@@ -172,49 +132,42 @@ export class MemoryBroker implements Broker {
     live: number = local,
   ): { position: Position; total: number } {
     // Leaving is always possible: a server that shuts down does it in any order.
-    if (this.#state === 'closed' && local === 0) {
-      return { position: { epoch: this.#baseEpoch, seq: 0 }, total: 0 }
-    }
-    const running = this.#running()
-    const known = this.#topics.get(topic)
+    if (this.#state === 'closed' && local === 0) return { position: NOWHERE, total: 0 }
+    const { topics, runtime } = this.#running()
+    const known = topics.get(topic)
     if (known === undefined && local === 0) {
-      return { position: { epoch: this.#baseEpoch, seq: 0 }, total: 0 }
+      return { position: { epoch: topics.baseEpoch, seq: 0 }, total: 0 }
     }
-    const state = known ?? this.#add(running, topic)
+    const nowMs = runtime.monotonicNow()
+    const state = known ?? topics.add(topic, nowMs)
     state.local = local
     state.live = live
-    this.#used(running, state)
+    topics.used(state, nowMs)
     return { position: { epoch: state.stream.epoch, seq: state.stream.head }, total: local }
   }
 
   read(topic: Topic, query: ReadQuery): StreamPage {
-    const running = this.#running()
-    const nowMs = running.runtime.monotonicNow()
-    const state = this.#topics.get(topic)
-    if (state === undefined) return new Stream(this.#baseEpoch).read(query, nowMs)
+    const { topics, runtime } = this.#running()
+    const nowMs = runtime.monotonicNow()
+    const state = topics.get(topic)
+    if (state === undefined) return new Stream(topics.baseEpoch).read(query, nowMs)
     const page = state.stream.read(query, nowMs)
-    this.#used(running, state)
+    topics.used(state, nowMs)
     return page
   }
 
   stats(): BrokerStats {
-    return {
-      streams: this.#streams,
-      retainedMessages: this.#retainedMessages,
-      retainedBytes: this.#retainedBytes,
-      idempotencyIds: typeof this.#state === 'object' ? this.#state.ids.size : 0,
-    }
+    if (typeof this.#state === 'string') return EMPTY_STATS
+    const { topics, ids } = this.#state
+    const { streams, retainedMessages, retainedBytes } = topics
+    return { streams, retainedMessages, retainedBytes, idempotencyIds: ids.size }
   }
 
   close(): Promise<void> {
-    if (typeof this.#state === 'object') this.#state.sink.state('down')
+    const before = this.#state
     this.#state = 'closed'
     this.#cancelSweep()
-    for (const state of this.#topics.values()) state.place.list?.remove(state.place)
-    this.#topics.clear()
-    this.#streams = 0
-    this.#retainedMessages = 0
-    this.#retainedBytes = 0
+    if (typeof before === 'object') before.sink.state('down')
     return Promise.resolve()
   }
 
@@ -228,107 +181,9 @@ export class MemoryBroker implements Broker {
   #pass(running: Running, topic: Topic, draft: Draft): Accepted {
     const { id, from, payloadJson, payloadBytes } = draft
     const timestamp = running.runtime.wallNow()
-    const deliveredTo = this.#topics.get(topic)?.live ?? 0
-    const position = { seq: 0, epoch: '' }
-    this.#announce(running, { topic, id, from, ...position, payloadJson, payloadBytes, timestamp })
-    return { ...position, timestamp, duplicate: false, deliveredTo }
-  }
-
-  /** The result of the publish with this key, where it is remembered. @throws RealtimeError `id_conflict` */
-  #firstResult(running: Running, state: TopicState, key: PublishKey): Accepted | null {
-    const nowMs = running.runtime.monotonicNow()
-    const first = running.ids.find(state.ids, key.from, key.id, nowMs)
-    if (first === null) return null
-    if (first.hash !== key.hash) {
-      throw new RealtimeError(
-        'id_conflict',
-        `message id ${key.id} was used for another payload in ${state.topic}`,
-        { details: { topic: state.topic, messageId: key.id } },
-      )
-    }
-    const { seq, timestamp, deliveredTo } = first
-    const { epoch } = state.stream
-    return withWindow(running, { epoch, seq, timestamp, duplicate: true, deliveredTo })
-  }
-
-  /** A topic that nothing is known of begins in the base epoch. @throws RealtimeError `channel_full` */
-  #add(running: Running, topic: Topic): TopicState {
-    const most = running.limits.maxTopics * KNOWN_PER_LIVE_TOPIC
-    if (this.#topics.size >= most) {
-      const longestUnused = this.#bare.oldest ?? this.#unread.oldest
-      if (longestUnused === null) {
-        throw new RealtimeError('channel_full', `the broker has its maximum of ${most} live topics`)
-      }
-      this.#forget(running, longestUnused)
-    }
-    const state: TopicState = {
-      topic,
-      stream: new Stream(this.#baseEpoch),
-      ids: new Map(),
-      local: 0,
-      live: 0,
-      usedAtMs: 0,
-      countedMessages: 0,
-      countedBytes: 0,
-      get place() {
-        return place
-      },
-    }
-    const place = newPlace(state)
-    this.#topics.set(topic, state)
-    return state
-  }
-
-  #used(running: Running, state: TopicState): void {
-    state.usedAtMs = running.runtime.monotonicNow()
-    this.#count(state)
-    const list = this.#listOf(state)
-    if (list === null) state.place.list?.remove(state.place)
-    else list.touch(state.place)
-    // A topic that has neither subscribers nor a position is one that nothing is known of.
-    if (state.local === 0 && state.stream.head === 0) this.#forget(running, state)
-  }
-
-  #listOf({ stream, local }: TopicState): Recency<TopicState> | null {
-    if (stream.size > 0) return local > 0 ? this.#followed : this.#unread
-    return local > 0 ? null : this.#bare
-  }
-
-  #count(state: TopicState): void {
-    this.#retainedMessages += state.stream.size - state.countedMessages
-    this.#retainedBytes += state.stream.heldBytes - state.countedBytes
-    state.countedMessages = state.stream.size
-    state.countedBytes = state.stream.heldBytes
-  }
-
-  /** Counts anew after publications were dropped without use; what is empty now stands at the old end. */
-  #dropped(state: TopicState): void {
-    this.#count(state)
-    const list = this.#listOf(state)
-    if (state.place.list === list) return
-    if (list === null) state.place.list?.remove(state.place)
-    else list.retire(state.place)
-  }
-
-  #keepWithin(maxBytes: number): void {
-    while (this.#retainedBytes > maxBytes) {
-      const longestUnused = this.#unread.oldest ?? this.#followed.oldest
-      if (longestUnused === null) return
-      longestUnused.stream.dropOldest()
-      this.#dropped(longestUnused)
-    }
-  }
-
-  /** From here on its old position means nothing: whoever comes with it is told so by the epoch [L2]. */
-  #forget(running: Running, state: TopicState): void {
-    this.#topics.delete(state.topic)
-    state.place.list?.remove(state.place)
-    this.#retainedMessages -= state.countedMessages
-    this.#retainedBytes -= state.countedBytes
-    running.ids.forget(state.ids, running.runtime.monotonicNow())
-    if (state.stream.head === 0) return
-    this.#streams -= 1
-    this.#baseEpoch = running.runtime.id()
+    const deliveredTo = running.topics.get(topic)?.live ?? 0
+    this.#announce(running, { topic, id, from, ...NOWHERE, payloadJson, payloadBytes, timestamp })
+    return { ...NOWHERE, timestamp, duplicate: false, deliveredTo }
   }
 
   #announce(running: Running, publication: Publication): void {
@@ -349,40 +204,63 @@ export class MemoryBroker implements Broker {
 
   #sweepLater(running: Running): void {
     this.#cancelSweep = running.runtime.after(SWEEP_INTERVAL_MS, () =>
-      this.#sweep(running, this.#topics.values()),
+      this.#sweep(running, running.topics.values()),
     )
   }
 
-  /** Frees what has expired, some topics a turn: others are served in between. */
+  /** Frees what has expired, a part in each turn: others are served in between. */
   #sweep(running: Running, states: Iterator<TopicState>): void {
     const nowMs = running.runtime.monotonicNow()
     let more = running.ids.sweep(nowMs, SWEPT_PER_TURN)
-    for (let count = 0; count < SWEPT_PER_TURN; count += 1) {
+    for (let count = 1; count <= SWEPT_PER_TURN; count += 1) {
       const next = states.next()
       if (next.done === true) break
-      this.#tidy(running, next.value, nowMs)
-      more ||= count === SWEPT_PER_TURN - 1
+      running.topics.tidy(next.value, nowMs)
+      if (count === SWEPT_PER_TURN) more = true
     }
     if (more) this.#cancelSweep = running.runtime.after(0, () => this.#sweep(running, states))
     else this.#sweepLater(running)
   }
+}
 
-  #tidy(running: Running, state: TopicState, nowMs: number): void {
-    state.stream.expire(nowMs)
-    this.#dropped(state)
-    if (state.local === 0 && nowMs - state.usedAtMs >= POSITION_TTL_MS) this.#forget(running, state)
+/** Where ephemeral publications are [P11]. */
+const NOWHERE: Position = { epoch: '', seq: 0 }
+
+const EMPTY_STATS: BrokerStats = {
+  streams: 0,
+  retainedMessages: 0,
+  retainedBytes: 0,
+  idempotencyIds: 0,
+}
+
+/** The result of the publish with this key, where it is remembered. @throws RealtimeError `id_conflict` */
+function firstResult(
+  { ids }: Running,
+  state: TopicState | undefined,
+  { key, nowMs }: { readonly key: PublishKey; readonly nowMs: number },
+): Accepted | null {
+  if (state === undefined) return null
+  const first = ids.find(state.ids, key.from, key.id, nowMs)
+  if (first === null) return null
+  if (first.hash !== key.hash) {
+    throw new RealtimeError(
+      'id_conflict',
+      `message id ${key.id} was used for another payload in ${state.topic}`,
+      { details: { topic: state.topic, messageId: key.id } },
+    )
   }
+  const { seq, timestamp, deliveredTo } = first
+  const { epoch } = state.stream
+  return withWindow(ids, { epoch, seq, timestamp, duplicate: true, deliveredTo }, nowMs)
 }
 
-/** The least value that each option may have. */
-const LEAST: Readonly<Record<keyof BrokerLimits, number>> = {
-  idempotencyWindowMs: 1,
-  maxIdempotencyIds: 1,
-  maxRetainedBytes: 0,
-  maxTopics: 1,
+function outOfOrder(topic: Topic, after: string): RealtimeError {
+  return new RealtimeError('out_of_order', `publish ${after} to ${topic} is not accepted`, {
+    details: { topic, after },
+  })
 }
 
-function withWindow({ ids, runtime }: Running, accepted: Accepted): Accepted {
-  const windowMs = ids.windowMs(runtime.monotonicNow())
+function withWindow(ids: AcceptedIds, accepted: Accepted, nowMs: number): Accepted {
+  const windowMs = ids.windowMs(nowMs)
   return windowMs === undefined ? accepted : { ...accepted, windowMs }
 }

@@ -1,0 +1,176 @@
+import { RealtimeError, type Topic } from '@bmt-central/realtime-protocol'
+import type { AcceptedIds, TopicIds } from './accepted-ids.js'
+import { newPlace, Recency, type Place } from './recency.js'
+import { Stream } from './stream.js'
+
+/** How long the position of a stream is known that nobody uses [L2]. */
+const POSITION_TTL_MS = 7 * 24 * 60 * 60_000
+/** Topics that are known at once, for each that may be live: the idle ones of 7 days need room. */
+const KNOWN_PER_LIVE_TOPIC = 2
+
+/** What is known of one topic: it has subscribers here, or a position. */
+export class TopicState {
+  readonly topic: Topic
+  readonly stream: Stream
+  readonly ids: TopicIds = new Map()
+  /** Subscribers of this server, and how many of them are live. */
+  local = 0
+  live = 0
+  usedAtMs: number
+  readonly place: Place<TopicState>
+  /** What of the stream is in the sums: `streams` is 1 once it has a position. */
+  readonly counted = { streams: 0, messages: 0, bytes: 0 }
+
+  constructor(topic: Topic, epoch: string, nowMs: number) {
+    this.topic = topic
+    this.stream = new Stream(epoch)
+    this.usedAtMs = nowMs
+    this.place = newPlace<TopicState>(this)
+  }
+}
+
+/** What bounds the topics of a broker. */
+export interface TopicBounds {
+  readonly maxTopics: number
+  readonly maxRetainedBytes: number
+}
+
+/**
+ * The topics that a broker knows anything of, and what goes when there are too many of them or they
+ * hold too much: the longest unused first, where a topic with subscribers is in use. Instants are ms
+ * of a clock that never runs backwards, passed in.
+ */
+export class KnownTopics {
+  readonly #bounds: TopicBounds
+  readonly #ids: AcceptedIds
+  readonly #newEpoch: () => string
+  readonly #states = new Map<Topic, TopicState>()
+  /** Positions without publications and subscribers: the first to be forgotten. */
+  readonly #bare = new Recency<TopicState>()
+  /** Publications without subscribers: the first to be dropped. */
+  readonly #unread = new Recency<TopicState>()
+  /** Publications of topics that have subscribers. */
+  readonly #followed = new Recency<TopicState>()
+  #baseEpoch: string
+  #streams = 0
+  #messages = 0
+  #bytes = 0
+
+  constructor(bounds: TopicBounds, parts: { ids: AcceptedIds; newEpoch: () => string }) {
+    this.#bounds = bounds
+    this.#ids = parts.ids
+    this.#newEpoch = parts.newEpoch
+    this.#baseEpoch = parts.newEpoch()
+  }
+
+  /** The epoch of every topic that nothing is known of [L2]. */
+  get baseEpoch(): string {
+    return this.#baseEpoch
+  }
+
+  /** Topics with a position. */
+  get streams(): number {
+    return this.#streams
+  }
+
+  get retainedMessages(): number {
+    return this.#messages
+  }
+
+  /** About what the retained publications take in memory. */
+  get retainedBytes(): number {
+    return this.#bytes
+  }
+
+  get(topic: Topic): TopicState | undefined {
+    return this.#states.get(topic)
+  }
+
+  values(): Iterator<TopicState> {
+    return this.#states.values()
+  }
+
+  /**
+   * Begins to know a topic. Where too many are known, the one longest unused is forgotten: of those
+   * that retain nothing, then of the others, never one that has subscribers.
+   * @throws RealtimeError `channel_full` where all have subscribers
+   */
+  add(topic: Topic, nowMs: number): TopicState {
+    const most = this.#bounds.maxTopics * KNOWN_PER_LIVE_TOPIC
+    if (this.#states.size >= most) {
+      const longestUnused = this.#bare.oldest ?? this.#unread.oldest
+      if (longestUnused === null) {
+        throw new RealtimeError('channel_full', `the broker has its maximum of ${most} live topics`)
+      }
+      this.#forget(longestUnused, nowMs)
+    }
+    const state = new TopicState(topic, this.#baseEpoch, nowMs)
+    this.#states.set(topic, state)
+    return state
+  }
+
+  /** Takes note of a use, and of what it changed. A topic without subscribers and position is let go. */
+  used(state: TopicState, nowMs: number): void {
+    state.usedAtMs = nowMs
+    if (state.local === 0 && state.stream.head === 0) {
+      this.#forget(state, nowMs)
+      return
+    }
+    this.#count(state)
+    const list = this.#listOf(state)
+    if (list === null) state.place.list?.remove(state.place)
+    else list.touch(state.place)
+    this.#keepWithin()
+  }
+
+  /** Drops what has expired of a topic, and the topic itself once its position has. */
+  tidy(state: TopicState, nowMs: number): void {
+    state.stream.expire(nowMs)
+    this.#dropped(state)
+    if (state.local === 0 && nowMs - state.usedAtMs >= POSITION_TTL_MS) this.#forget(state, nowMs)
+  }
+
+  #listOf({ stream, local }: TopicState): Recency<TopicState> | null {
+    if (stream.size > 0) return local > 0 ? this.#followed : this.#unread
+    return local > 0 ? null : this.#bare
+  }
+
+  #count({ stream, counted }: TopicState): void {
+    const streams = stream.head > 0 ? 1 : 0
+    this.#streams += streams - counted.streams
+    this.#messages += stream.size - counted.messages
+    this.#bytes += stream.heldBytes - counted.bytes
+    counted.streams = streams
+    counted.messages = stream.size
+    counted.bytes = stream.heldBytes
+  }
+
+  #keepWithin(): void {
+    while (this.#bytes > this.#bounds.maxRetainedBytes) {
+      const longestUnused = this.#unread.oldest ?? this.#followed.oldest
+      if (longestUnused === null) return
+      longestUnused.stream.dropOldest()
+      this.#dropped(longestUnused)
+    }
+  }
+
+  /** Publications went without a use: what is empty now stands at the old end. */
+  #dropped(state: TopicState): void {
+    this.#count(state)
+    const list = this.#listOf(state)
+    if (state.place.list === list) return
+    if (list === null) state.place.list?.remove(state.place)
+    else list.retire(state.place)
+  }
+
+  /** From here on an old position of it means nothing: the epoch says so to whoever comes with it [L2]. */
+  #forget(state: TopicState, nowMs: number): void {
+    this.#states.delete(state.topic)
+    state.place.list?.remove(state.place)
+    this.#ids.forget(state.ids, nowMs)
+    this.#streams -= state.counted.streams
+    this.#messages -= state.counted.messages
+    this.#bytes -= state.counted.bytes
+    if (state.stream.head > 0) this.#baseEpoch = this.#newEpoch()
+  }
+}
