@@ -7,6 +7,10 @@ import type {
   Topic,
 } from '@bmt-central/realtime-protocol'
 
+import type { Publication } from '../publication.js'
+
+export type { Publication } from '../publication.js'
+
 /** What can be answered at once is answered at once: a promise a publish costs more than the publish. */
 export type Maybe<T> = T | Promise<T>
 
@@ -24,20 +28,6 @@ export interface Draft {
   readonly hash: string
   /** The sender's publish just before this one; `out_of_order` where it is not accepted [W12]. */
   readonly after?: string
-}
-
-/** One sequenced message: what brokers retain and announce, and what `message` events are made of. */
-export interface Publication {
-  readonly topic: Topic
-  readonly id: string
-  readonly from: string | null
-  /** 0 for ephemeral topics, whose `epoch` is `''` [P11]. */
-  readonly seq: number
-  readonly epoch: string
-  readonly payloadJson: string
-  readonly payloadBytes: number
-  /** ms since the Unix epoch, the broker's clock at append. */
-  readonly timestamp: number
 }
 
 /** How much of one stream is kept [L2], or that nothing is [P11]. */

@@ -1,0 +1,150 @@
+import { RealtimeError, type User } from '@bmt-central/realtime-protocol'
+import { admit, type Handshake } from './auth/authenticate.js'
+import { connectedEvent } from './connected-event.js'
+import type { SlowConsumers } from './delivery/slow-consumer.js'
+import { Connection } from './hub/connection.js'
+import { connectionSnapshot } from './hub/connection-snapshot.js'
+import type { ResolvedOptions } from './options.js'
+import type { RequestContext } from './requests/context.js'
+import { dispatch } from './requests/dispatch.js'
+import { tellBroker } from './requests/subscribe.js'
+import type { TurnFlusher } from './transport/outlet.js'
+import type { Peer } from './transport/peer.js'
+import type { PeerHandler, TransportEvents } from './transport/socket-io.js'
+
+/** What the life of connections needs. */
+export interface ConnectionsWiring {
+  readonly options: ResolvedOptions
+  readonly context: RequestContext
+  readonly flusher: TurnFlusher
+  readonly slow: SlowConsumers
+  /** Of the broker's start; differs where the idempotency window was lost [P4]. */
+  readonly windowEpoch: () => string
+}
+
+/** The life of connections, from the handshake to the end. */
+export class Connections {
+  readonly #wiring: ConnectionsWiring
+  #accepting = false
+
+  constructor(wiring: ConnectionsWiring) {
+    this.#wiring = wiring
+  }
+
+  /** What the transport is told. */
+  get events(): TransportEvents {
+    return {
+      accepting: () => this.#accepting,
+      admit: (handshake) => this.#admit(handshake),
+      abandoned: (connectionId) => this.#wiring.context.hub.release(connectionId),
+      opened: (peer, facts) => this.#opened(peer, facts),
+      refused: (error, { connectionId }) =>
+        this.#wiring.context.journal.denied(error, { connectionId, event: 'connect' }),
+    }
+  }
+
+  get accepting(): boolean {
+    return this.#accepting
+  }
+
+  set accepting(accepting: boolean) {
+    this.#accepting = accepting
+  }
+
+  /** Ends every connection; they may come back to another server. */
+  endAll(error: RealtimeError): void {
+    for (const connection of Array.from(this.#wiring.context.hub.connections.values())) {
+      connection.end(error)
+    }
+  }
+
+  /** Ends connections from which no packet at all has come for so long [L10]. */
+  endStale(timeoutMs: number): number {
+    const { hub, runtime } = this.#wiring.context
+    const now = runtime.monotonicNow()
+    let ended = 0
+    for (const connection of Array.from(hub.connections.values())) {
+      const silentMs = now - connection.peer.lastPacketAt
+      if (silentMs <= timeoutMs) continue
+      const message = `nothing was heard for ${Math.round(silentMs)} ms`
+      connection.end(new RealtimeError('stale', message))
+      ended += 1
+    }
+    return ended
+  }
+
+  async #admit(handshake: Handshake): Promise<User> {
+    const { options, context } = this.#wiring
+    const { runtime, logger, limits, authenticate, anonymous } = options
+    const { handshakeTimeoutMs } = limits
+    const how = { authenticate, anonymous, handshakeTimeoutMs }
+    const user = await admit(handshake, how, { runtime, logger })
+    if (!this.#accepting) throw closingError()
+    context.hub.reserve(handshake.connectionId, user.userId, handshake.client?.instance)
+    return user
+  }
+
+  #opened(peer: Peer, { user, handshake }: { user: User; handshake: Handshake }): PeerHandler {
+    const { options, context, flusher } = this.#wiring
+    const { runtime, limits } = options
+    const client = handshake.client ?? {}
+    const connection = new Connection(
+      { user, client, peer },
+      { runtime, limits, flusher, ended: (ended, error) => this.#ended(ended, error) },
+    )
+    const replaced = context.hub.instanceOf(user.userId, client.instance)
+    context.hub.add(connection)
+    connection.emit('connected', connectedEvent(connection, options, this.#wiring.windowEpoch()))
+    replaced?.end(
+      new RealtimeError('kicked', 'a newer connection of the same client has taken its place'),
+    )
+    this.#watchExpiry(connection)
+    context.journal.connected(connectionSnapshot(connection))
+    if (!this.#accepting) connection.end(closingError())
+    return {
+      packet: (event, args, ackId) => dispatch(context, connection, { event, args, ackId }),
+      closed: (reason) => {
+        connection.gone()
+        this.#left(connection, { code: null, reason })
+      },
+    }
+  }
+
+  /** Ends the connection when its token expires [P10]; looks again where the clock was set back. */
+  #watchExpiry(connection: Connection): void {
+    const { expiresAt } = connection.user
+    if (expiresAt === undefined) return
+    const { runtime } = this.#wiring.options
+    const check = (): void => {
+      const leftMs = expiresAt - runtime.wallNow()
+      if (leftMs > 0) connection.stopExpiry = runtime.after(leftMs, check)
+      else connection.end(new RealtimeError('token_expired', 'the token has expired'))
+    }
+    check()
+  }
+
+  #ended(connection: Connection, error: RealtimeError): void {
+    this.#left(connection, { code: error.code, reason: error.message })
+  }
+
+  #left(connection: Connection, why: { code: RealtimeError['code'] | null; reason: string }): void {
+    const { context, slow } = this.#wiring
+    const { hub, journal } = context
+    if (!hub.connections.has(connection.id)) return
+    const snapshot = connectionSnapshot(connection)
+    connection.stopExpiry?.()
+    slow.forget(connection)
+    for (const channel of hub.remove(connection)) tellBroker(context, channel)
+    journal.disconnected(snapshot, why.code, why.reason)
+  }
+}
+
+/** How long clients of a closing server stay away at least. */
+const CLOSING_RETRY_MS = 1_000
+
+/** What those are told whom a closing server ends or refuses. */
+export function closingError(): RealtimeError {
+  return new RealtimeError('server_closing', 'the server is closing', {
+    retryAfterMs: CLOSING_RETRY_MS,
+  })
+}

@@ -1,0 +1,106 @@
+import type { Publication } from '../publication.js'
+
+/** What may wait while a page is being read; past it the reader pages on [W10]. */
+const MAX_JOIN_BUFFER = 1_000
+const MAX_JOIN_BUFFER_BYTES = 1024 * 1024
+
+/** Where live subscriptions are counted: the channel. */
+export interface LiveCounter {
+  live: number
+}
+
+/**
+ * One connection's interest in one topic. `joining`: its past is being read, live publications wait
+ * here; `paging`: the client has pages to ask for first; `live`: publications are passed on.
+ */
+export class Subscription {
+  readonly #channel: LiveCounter
+  #state: 'joining' | 'paging' | 'live' = 'joining'
+  #buffer: Publication[] = []
+  #bufferBytes = 0
+  #overflowed = false
+  #counts = false
+  /** The last position passed on. */
+  #epoch = ''
+  #seq = 0
+
+  constructor(channel: LiveCounter) {
+    this.#channel = channel
+  }
+
+  get live(): boolean {
+    return this.#state === 'live'
+  }
+
+  /** From now on publications wait until `settle`. */
+  join(): void {
+    this.#state = 'joining'
+    this.#buffer = []
+    this.#bufferBytes = 0
+    this.#overflowed = false
+    this.#count(true)
+  }
+
+  /** Whether what waited while the page was read has outgrown its buffer: the reader pages on. */
+  get overflowed(): boolean {
+    return this.#overflowed
+  }
+
+  /** The client has pages to ask for before it is live. */
+  page(): void {
+    this.#state = 'paging'
+    this.#buffer = []
+    this.#bufferBytes = 0
+    this.#count(false)
+  }
+
+  /** Live after `position`; gives what waited and comes after it. */
+  settle(position: { epoch: string; seq: number }): Publication[] {
+    const waited = this.#buffer
+    this.#buffer = []
+    this.#bufferBytes = 0
+    this.#state = 'live'
+    this.#count(true)
+    this.#epoch = position.epoch
+    this.#seq = position.seq
+    return waited.filter((publication) => this.advance(publication))
+  }
+
+  /** Keeps a publication that arrives while the past is being read. */
+  wait(publication: Publication): void {
+    if (this.#state !== 'joining' || this.#overflowed) return
+    this.#buffer.push(publication)
+    this.#bufferBytes += publication.payloadBytes
+    if (this.#buffer.length > MAX_JOIN_BUFFER || this.#bufferBytes > MAX_JOIN_BUFFER_BYTES) {
+      this.#overflowed = true
+      this.#buffer = []
+      this.#bufferBytes = 0
+    }
+  }
+
+  /** Whether a publication is to be passed on: no position is passed on twice. */
+  advance(publication: Publication): boolean {
+    if (publication.epoch === '') return true
+    if (publication.epoch === this.#epoch && publication.seq <= this.#seq) return false
+    this.#epoch = publication.epoch
+    this.#seq = publication.seq
+    return true
+  }
+
+  /** The last position passed on. */
+  get position(): { epoch: string; seq: number } {
+    return { epoch: this.#epoch, seq: this.#seq }
+  }
+
+  /** It is over: nothing waits any more. */
+  leave(): void {
+    this.page()
+  }
+
+  /** Live subscriptions, and those that will be with the answer that is being made, count for `deliveredTo`. */
+  #count(counts: boolean): void {
+    if (counts === this.#counts) return
+    this.#counts = counts
+    this.#channel.live += counts ? 1 : -1
+  }
+}

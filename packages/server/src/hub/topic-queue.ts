@@ -1,0 +1,52 @@
+interface Task {
+  readonly topics: readonly string[]
+  /** In how many of its topics something stands before it. */
+  waiting: number
+  readonly run: () => void | Promise<void>
+}
+
+/**
+ * Carries requests out in order for each topic, however long each takes; other topics do not wait
+ * [W6]. A task of several topics (a batch) runs when every one of its topics has come to it. What
+ * can be done at once is done at once: no promise, nothing kept.
+ */
+export class TopicQueue {
+  readonly #queues = new Map<string, Task[]>()
+
+  /** `run` must not throw and must not reject: it answers its own errors. */
+  add(topics: readonly string[], run: () => void | Promise<void>): void {
+    const distinct = topics.length > 1 ? Array.from(new Set(topics)) : topics
+    const task: Task = { topics: distinct, waiting: 0, run }
+    for (const topic of distinct) {
+      const queue = this.#queues.get(topic)
+      if (queue === undefined) this.#queues.set(topic, [task])
+      else {
+        queue.push(task)
+        task.waiting += 1
+      }
+    }
+    if (task.waiting === 0) this.#start(task)
+  }
+
+  /** Topics that something is in progress for. */
+  get size(): number {
+    return this.#queues.size
+  }
+
+  #start(task: Task): void {
+    const result = task.run()
+    if (result instanceof Promise) void result.finally(() => this.#finish(task))
+    else this.#finish(task)
+  }
+
+  #finish(task: Task): void {
+    for (const topic of task.topics) {
+      const queue = this.#queues.get(topic)
+      if (queue === undefined) continue
+      queue.shift()
+      const next = queue[0]
+      if (next === undefined) this.#queues.delete(topic)
+      else if ((next.waiting -= 1) === 0) this.#start(next)
+    }
+  }
+}

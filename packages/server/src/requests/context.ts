@@ -1,0 +1,22 @@
+import type { Runtime } from '@bmt-central/realtime-protocol'
+import type { Accepted, Broker } from '../broker/broker.js'
+import type { Hub } from '../hub/hub.js'
+import type { Journal } from '../journal.js'
+import type { Limits } from '../limits/limits.js'
+
+/** A publish that is being carried out: a resend of it waits for the same result [P4]. */
+export interface PublishInProgress {
+  readonly hash: string
+  readonly result: Promise<Accepted>
+}
+
+/** What requests are carried out with. */
+export interface RequestContext {
+  readonly hub: Hub
+  readonly broker: Broker
+  readonly limits: Limits
+  readonly runtime: Runtime
+  readonly journal: Journal
+  /** Publishes in progress that take longer than one turn, by their key; at most L15 a connection. */
+  readonly publishing: Map<string, PublishInProgress>
+}

@@ -1,0 +1,326 @@
+import {
+  decodeRequest,
+  RealtimeError,
+  requestMessageId,
+  toWireFailure,
+  type ClientRequest,
+  type HeartbeatRequest,
+  type HistoryRequest,
+  type PublishRequest,
+  type SubscribeItem,
+  type SubscribeRequest,
+  type Topic,
+  type UnsubscribeRequest,
+} from '@bmt-central/realtime-protocol'
+import type { Accepted, Maybe } from '../broker/broker.js'
+import type { Connection, Job } from '../hub/connection.js'
+import { takeTokens } from '../limits/token-bucket.js'
+import type { RequestContext } from './context.js'
+import { history, historyJson } from './history.js'
+import { publishForConnection } from './publish.js'
+import { leaveChannel, newPageBudget, subscribe, subscribeBatch, type Joined } from './subscribe.js'
+
+/** One Socket.IO event as it arrived. */
+export interface Incoming {
+  readonly event: unknown
+  /** Its arguments, without the acknowledgement. */
+  readonly args: readonly unknown[]
+  /** Null: nobody waits for an answer [W4]. */
+  readonly ackId: number | null
+}
+
+/** What a refusal names. */
+interface Asked {
+  readonly event: string
+  readonly topic?: Topic
+  readonly ackId: number | null
+  readonly messageId?: string
+}
+
+/** So many malformed requests within a minute end the connection [W7]. */
+const MAX_MALFORMED = 100
+const MALFORMED_WINDOW_MS = 60_000
+/** How long a client that was ended by a count stays away (contract, section 4, W25). */
+const PENALTY_MS = 10_000
+
+/** The one way in of every request: decode, rate, order, carry out, answer [W4]–[W8]. */
+export function dispatch(
+  context: RequestContext,
+  connection: Connection,
+  incoming: Incoming,
+): void {
+  if (connection.ended) return
+  connection.lastActivityAt = context.runtime.wallNow()
+  const { ackId } = incoming
+  const event = typeof incoming.event === 'string' ? incoming.event : String(incoming.event)
+  const messageId = requestMessageId(incoming.args[0])
+  const asked: Asked = {
+    event: event.slice(0, 64),
+    ackId,
+    ...(messageId !== undefined && { messageId }),
+  }
+  try {
+    if (incoming.args.length !== 1) {
+      throw new RealtimeError(
+        'invalid_message',
+        `a request is one object and, where an answer is wanted, a callback; got ${incoming.args.length} arguments`,
+      )
+    }
+    const request = decodeRequest(event, incoming.args[0])
+    takeRequest(context, connection, request)
+    if (request.kind === 'heartbeat') heartbeat(context, connection, { request, ackId })
+    else enqueue(context, connection, jobOf(context, connection, { request, asked }))
+  } catch (error) {
+    refuse(context, connection, { asked, error })
+  }
+}
+
+/** @throws RealtimeError `rate_limited` [L7]; publishes have budgets of their own [L6] */
+function takeRequest(
+  context: RequestContext,
+  connection: Connection,
+  request: ClientRequest,
+): void {
+  if (request.kind === 'publish') return
+  const { limits, runtime } = context
+  const rate = { perSecond: limits.requestsPerSecond, burst: limits.requestBurst }
+  const cost = request.kind === 'subscribe_batch' ? request.items.length : 1
+  const waitMs = takeTokens(connection.requestBucket, rate, cost, runtime.monotonicNow())
+  if (waitMs === 0) return
+  throw new RealtimeError('rate_limited', `more than ${rate.perSecond} requests a second`, {
+    retryAfterMs: Math.ceil(waitMs),
+  })
+}
+
+/** @throws RealtimeError `rate_limited`: more wait than both bursts can explain [L15] */
+function enqueue(context: RequestContext, connection: Connection, job: Job): void {
+  const { limits } = context
+  const { backlog } = connection
+  if (backlog.length === 0 && hasPlace(context, connection, job)) {
+    start(context, connection, job)
+    return
+  }
+  if (backlog.length >= limits.publishBurst + limits.requestBurst) {
+    throw new RealtimeError(
+      'rate_limited',
+      `${connection.requestsInProgress} requests are in progress and ${backlog.length} wait`,
+      { retryAfterMs: 1_000 },
+    )
+  }
+  backlog.push(job)
+}
+
+function hasPlace(context: RequestContext, connection: Connection, job: Job): boolean {
+  return !job.takesPlace || connection.requestsInProgress < context.limits.maxRequestsInProgress
+}
+
+function start(context: RequestContext, connection: Connection, job: Job): void {
+  if (!job.takesPlace) {
+    connection.queue.add(job.topics, job.run)
+    return
+  }
+  connection.requestsInProgress += 1
+  const free = (): void => {
+    connection.requestsInProgress -= 1
+    startWaiting(context, connection)
+  }
+  connection.queue.add(job.topics, () => {
+    const result = job.run()
+    if (result instanceof Promise) return result.then(free)
+    free()
+    return undefined
+  })
+}
+
+function startWaiting(context: RequestContext, connection: Connection): void {
+  for (;;) {
+    const next = connection.backlog[0]
+    if (next === undefined || !hasPlace(context, connection, next)) return
+    connection.backlog.shift()
+    start(context, connection, next)
+  }
+}
+
+type Queued = SubscribeRequest | UnsubscribeRequest | PublishRequest | HistoryRequest
+
+function jobOf(
+  context: RequestContext,
+  connection: Connection,
+  { request, asked }: { request: Queued; asked: Asked },
+): Job {
+  const topics = topicsOf(request)
+  const [topic] = topics
+  const named = topics.length === 1 && topic !== undefined ? { ...asked, topic } : asked
+  const failed = (error: unknown): void => refuse(context, connection, { asked: named, error })
+  return {
+    topics,
+    takesPlace: request.kind !== 'unsubscribe',
+    run: () => {
+      // Whoever has gone gets no answer; what it asked for is not begun.
+      if (connection.ended) return undefined
+      try {
+        const result = carryOut(context, connection, { request, asked: named })
+        return result instanceof Promise ? result.catch(failed) : result
+      } catch (error) {
+        return failed(error)
+      }
+    },
+  }
+}
+
+function topicsOf(request: Queued): readonly Topic[] {
+  if (request.kind === 'subscribe') return [request.item.topic]
+  if (request.kind !== 'subscribe_batch') return [request.topic]
+  return request.items.flatMap((item) => ('error' in item ? [] : [item.topic]))
+}
+
+function carryOut(
+  context: RequestContext,
+  connection: Connection,
+  { request, asked }: { request: Queued; asked: Asked },
+): Maybe<void> {
+  switch (request.kind) {
+    case 'subscribe':
+    case 'subscribe_batch':
+      return carryOutSubscribe(context, connection, { request, asked })
+    case 'unsubscribe':
+      return carryOutUnsubscribe(context, connection, { request, asked })
+    case 'publish':
+      return carryOutPublish(context, connection, { request, asked })
+    case 'history':
+      return withPage(connection, true, () => {
+        const answer = (page: Parameters<typeof historyJson>[1]): void =>
+          connection.answer(asked.ackId, historyJson(request.topic, page, asked.messageId), true)
+        const page = history(context, connection, request)
+        return page instanceof Promise ? page.then(answer) : answer(page)
+      })
+  }
+}
+
+function carryOutSubscribe(
+  context: RequestContext,
+  connection: Connection,
+  { request, asked }: { request: SubscribeRequest; asked: Asked },
+): Maybe<void> {
+  const single = request.kind === 'subscribe'
+  const paged = single
+    ? wantsPast(request.item)
+    : request.items.some((item) => !('error' in item) && wantsPast(item))
+  const answer = ({ json, settle }: Joined): void => {
+    connection.answer(asked.ackId, json, paged)
+    settle()
+  }
+  return withPage(connection, paged, () => {
+    const joined = single
+      ? subscribe(context, connection, { item: request.item, budget: newPageBudget(context) })
+      : subscribeBatch(context, connection, request)
+    return joined instanceof Promise ? joined.then(answer) : answer(joined)
+  })
+}
+
+function wantsPast(item: SubscribeItem): boolean {
+  return item.since !== undefined || (item.rewind ?? 0) > 0
+}
+
+/** Waits for a place for a page where one is needed [L16], and gives it back afterwards. */
+function withPage(connection: Connection, needed: boolean, run: () => Maybe<void>): Maybe<void> {
+  if (!needed) return run()
+  const go = (free: () => void): Maybe<void> => {
+    let result: Maybe<void>
+    try {
+      result = run()
+    } catch (error) {
+      free()
+      throw error
+    }
+    if (result instanceof Promise) return result.finally(free)
+    free()
+    return undefined
+  }
+  const place = connection.pagePlace()
+  return place instanceof Promise ? place.then(go) : go(place)
+}
+
+function carryOutUnsubscribe(
+  context: RequestContext,
+  connection: Connection,
+  { request, asked }: { request: UnsubscribeRequest; asked: Asked },
+): void {
+  const { topic } = request
+  const channel = context.hub.channels.get(topic)
+  if (channel !== undefined && leaveChannel(context, connection, channel)) {
+    context.journal.unsubscribed({
+      connectionId: connection.id,
+      userId: connection.user.userId,
+      topic,
+    })
+  }
+  connection.answer(asked.ackId, JSON.stringify({ status: 'success', topic, ...echo(asked) }))
+}
+
+function carryOutPublish(
+  context: RequestContext,
+  connection: Connection,
+  { request, asked }: { request: PublishRequest; asked: Asked },
+): Maybe<void> {
+  const { topic, payload, after } = request
+  const id = request.messageId ?? context.runtime.id()
+  const order = {
+    topic,
+    id,
+    payload,
+    from: connection.user.userId,
+    ...(after !== undefined && { after }),
+  }
+  const answer = ({ epoch, seq, deliveredTo, duplicate, windowMs }: Accepted): void => {
+    const ack = { status: 'success', messageId: id, topic, epoch, seq, deliveredTo, duplicate }
+    const short = windowMs === undefined ? ack : { ...ack, windowMs }
+    connection.answer(asked.ackId, JSON.stringify(short))
+  }
+  const accepted = publishForConnection(context, connection, order)
+  return accepted instanceof Promise ? accepted.then(answer) : answer(accepted)
+}
+
+function heartbeat(
+  context: RequestContext,
+  connection: Connection,
+  { request, ackId }: { request: HeartbeatRequest; ackId: number | null },
+): void {
+  const { timestamp, messageId } = request
+  const beat = { timestamp, serverTime: context.runtime.wallNow() }
+  const id = messageId === undefined ? {} : { messageId }
+  connection.answer(ackId, JSON.stringify({ status: 'success', ...beat, ...id }))
+  connection.emit('heartbeat_ack', beat)
+}
+
+function echo({ messageId }: Asked): { messageId?: string } {
+  return messageId === undefined ? {} : { messageId }
+}
+
+/** Answers with the failure [W5]; counts what is malformed [W7]. */
+function refuse(
+  context: RequestContext,
+  connection: Connection,
+  { asked, error }: { asked: Asked; error: unknown },
+): void {
+  if (connection.ended) return
+  context.journal.denied(error, {
+    connectionId: connection.id,
+    userId: connection.user.userId,
+    event: asked.event,
+    ...(asked.topic !== undefined && { topic: asked.topic }),
+  })
+  connection.answer(asked.ackId, JSON.stringify(toWireFailure(error, asked.messageId)))
+  if (!(error instanceof RealtimeError) || error.code !== 'invalid_message') return
+  const now = context.runtime.monotonicNow()
+  const recent = connection.malformedAt.filter((at) => now - at < MALFORMED_WINDOW_MS)
+  recent.push(now)
+  connection.malformedAt = recent
+  if (recent.length < MAX_MALFORMED) return
+  const ending = new RealtimeError(
+    'invalid_message',
+    `${MAX_MALFORMED} malformed requests within a minute`,
+    { retryable: true, retryAfterMs: PENALTY_MS },
+  )
+  connection.end(ending)
+}

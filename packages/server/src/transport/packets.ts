@@ -1,0 +1,16 @@
+import type { Parcel } from './outlet.js'
+
+/** A Socket.IO EVENT packet of the main namespace, from JSON that is already text. */
+export function eventPacket(event: string, json: string): string {
+  return `2["${event}",${json}]`
+}
+
+/** A Socket.IO ACK packet of the main namespace. */
+export function ackPacket(ackId: number, json: string): string {
+  return `3${ackId}[${json}]`
+}
+
+/** A parcel that must arrive. */
+export function parcelOf(text: string, page: boolean = false): Parcel {
+  return { text, bytes: Buffer.byteLength(text), ...(page && { page }) }
+}
