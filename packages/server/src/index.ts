@@ -1,5 +1,5 @@
 export { type Authenticate, type ClientFacts, type Handshake } from './auth/authenticate.js'
-export { devAuth } from './auth/dev.js'
+export { devAuth, type DevAuthOptions } from './auth/dev.js'
 export { jwtAuth, type JwtAuthOptions } from './auth/jwt.js'
 export { type Broker } from './broker/broker.js'
 export { MemoryBroker } from './broker/memory-broker.js'

@@ -7,7 +7,7 @@ import {
   type WireRule,
 } from '@bmt-central/realtime-protocol'
 import type { Authenticate } from './auth/authenticate.js'
-import { isDevAuth } from './auth/dev.js'
+import { devHostsOf } from './auth/dev.js'
 import type { Broker } from './broker/broker.js'
 import { MemoryBroker } from './broker/memory-broker.js'
 import { resolveLimits, type Limits } from './limits/limits.js'
@@ -64,8 +64,8 @@ export interface ResolvedOptions {
   readonly limits: Limits
   /** As browsers write them in `Origin`. */
   readonly origins: readonly string[]
-  /** `authenticate` is `devAuth`: `Host` is checked, too [W9]. */
-  readonly devAuth: boolean
+  /** `authenticate` is `devAuth`: `Host` is checked, too, and may also be one of these [W9]. */
+  readonly devHosts: readonly string[] | null
   /** For `connected.rules`; null where they are too large or kept back [R8]. */
   readonly wireRules: readonly WireRule[] | null
   readonly runtime: Runtime
@@ -104,8 +104,8 @@ export function resolveOptions(options: RealtimeServiceOptions): Readonly<Resolv
     throw invalidOption('authenticate', 'jwtAuth(…), devAuth() or a function', authenticate)
   }
   const trustProxy = booleanOption('trustProxy', options.trustProxy ?? false)
-  const devAuth = isDevAuth(authenticate)
-  if (devAuth && trustProxy) {
+  const devHosts = devHostsOf(authenticate)
+  if (devHosts !== null && trustProxy) {
     // A stranger could name a loopback address in a header and be anybody.
     throw invalidOption('trustProxy', 'false with devAuth, which goes by the address', true)
   }
@@ -126,7 +126,7 @@ export function resolveOptions(options: RealtimeServiceOptions): Readonly<Resolv
     broker: broker === undefined ? new MemoryBroker() : portOf('broker', broker, BROKER_MEMBERS),
     limits,
     origins: options.cors === undefined ? [] : originsOf(options.cors),
-    devAuth,
+    devHosts,
     wireRules: wireRulesOf(rules, booleanOption('shareRules', options.shareRules ?? true), logger),
     runtime: portOf('runtime', runtime, RUNTIME_MEMBERS),
     logger: portOf('logger', logger, LOGGER_MEMBERS),

@@ -2,7 +2,12 @@ import { RealtimeError, userIdFault, type User } from '@bmt-central/realtime-pro
 import type { Authenticate, Handshake } from './authenticate.js'
 
 /** Tells the service what it has: development users go with a check of `Host` [W9]. */
-const DEV_AUTH = Symbol('devAuth')
+const DEV_HOSTS = Symbol('devAuth.hosts')
+
+export interface DevAuthOptions {
+  /** Names that `Host` may have besides `localhost` and the loopback addresses. Default none. */
+  readonly hosts?: readonly string[]
+}
 
 /**
  * Users for development, who are who they say they are: tokens `dev:<userId>[:<role>[:<permission>,…]]`
@@ -12,7 +17,7 @@ const DEV_AUTH = Symbol('devAuth')
  * Refuses with `unauthenticated`.
  * @throws RealtimeError `invalid_options` where NODE_ENV is `production`
  */
-export function devAuth(): Authenticate {
+export function devAuth({ hosts = [] }: DevAuthOptions = {}): Authenticate {
   if (process.env['NODE_ENV'] === 'production') {
     throw new RealtimeError(
       'invalid_options',
@@ -28,12 +33,12 @@ export function devAuth(): Authenticate {
     }
     return devUser(handshake.token)
   }
-  return Object.assign(authenticate, { [DEV_AUTH]: true })
+  return Object.assign(authenticate, { [DEV_HOSTS]: hosts })
 }
 
-/** Whether connections are authenticated by `devAuth`. */
-export function isDevAuth(authenticate: Authenticate): boolean {
-  return DEV_AUTH in authenticate
+/** The hosts that `devAuth` was given; null where connections are not authenticated by it. */
+export function devHostsOf(authenticate: Authenticate): readonly string[] | null {
+  return (authenticate as { [DEV_HOSTS]?: readonly string[] })[DEV_HOSTS] ?? null
 }
 
 function devUser(token: string | null): User {

@@ -20,14 +20,16 @@ export function originAllowed(request: OriginRequest, origins: readonly string[]
 }
 
 /**
- * Whether `Host` names this machine, by address or as `localhost` [W9]. A page that had its own name
- * point here (DNS rebinding) sends that name.
+ * Whether `Host` names this machine, by address, as `localhost` or by a name of `others` [W9]. A page
+ * that had its own name point here (DNS rebinding) sends that name.
  */
-export function hostAllowed(host: string | undefined): boolean {
+export function hostAllowed(host: string | undefined, others: readonly string[] = []): boolean {
   const url = host === undefined ? null : parseUrl(`http://${host}`)
   if (url === null) return false
   const name = url.hostname.replace(/^\[|\]$/gu, '')
-  return name === 'localhost' || isLoopback(name)
+  return (
+    name === 'localhost' || isLoopback(name) || others.some((other) => other.toLowerCase() === name)
+  )
 }
 
 function sameHost(origin: URL, host: string): boolean {

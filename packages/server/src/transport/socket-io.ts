@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import { ServerResponse, type IncomingMessage, type Server as HttpServer } from 'node:http'
 import { toWireFailure, type User } from '@bmt-central/realtime-protocol'
 import { Server, type Socket } from 'socket.io'
 import { parseClientInfo, parseToken, type Handshake } from '../auth/authenticate.js'
@@ -58,7 +58,7 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
     connectTimeout: limits.handshakeTimeoutMs + CONNECT_GRACE_MS,
     ...(origins.length > 0 && { cors: { origin: Array.from(origins) } }),
     allowRequest: (request, answer) => {
-      const refusal = refusalOf(request, options, events)
+      const refusal = events.accepting() ? refusalOf(request, options) : 'the server is closing'
       answer(refusal, refusal === null)
     },
   })
@@ -88,7 +88,10 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
   })
   return {
     io,
-    attach: (server) => void io.attach(server),
+    attach: (server) => {
+      io.attach(server)
+      io.engine.use(sessionGuard(options))
+    },
     close: () => {
       io.disconnectSockets(true)
       // Attached before the start at most: an engine that never was has nothing to close.
@@ -97,14 +100,30 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
   }
 }
 
-/** Why a request may not even open a transport [W9]; null: it may. */
-function refusalOf(
-  request: IncomingMessage,
-  options: ResolvedOptions,
-  events: TransportEvents,
-): string | null {
+/**
+ * `allowRequest` is asked for handshakes only: this looks at the requests of sessions that exist
+ * already, so that a foreign page can use none that it has learnt of [W9].
+ */
+function sessionGuard(options: ResolvedOptions) {
+  return (
+    request: IncomingMessage & { _query?: Readonly<Record<string, unknown>> },
+    response: unknown,
+    next: (error?: Error) => void,
+  ): void => {
+    const refusal = request._query?.['sid'] === undefined ? null : refusalOf(request, options)
+    if (refusal === null) return next()
+    // An upgrade is ended by Engine.IO itself, which has no other answer than 400 after a middleware.
+    if (response instanceof ServerResponse) {
+      response.writeHead(403, { 'Content-Type': 'application/json' })
+      response.end(JSON.stringify({ code: 4, message: refusal }))
+    }
+    next(new Error(refusal))
+  }
+}
+
+/** Why a request may not come in [W9]; null: it may. */
+function refusalOf(request: IncomingMessage, options: ResolvedOptions): string | null {
   const { origin, host } = request.headers
-  if (!events.accepting()) return 'the server is closing'
   if (!originAllowed({ origin, host }, options.origins)) {
     options.logger.warn('origin refused', {
       origin: origin?.slice(0, 200),
@@ -112,7 +131,7 @@ function refusalOf(
     })
     return 'this origin is not allowed'
   }
-  if (options.devAuth && !hostAllowed(host)) {
+  if (options.devHosts !== null && !hostAllowed(host, options.devHosts)) {
     options.logger.warn('host refused', { host: host?.slice(0, 200) })
     return 'this host is not allowed'
   }
