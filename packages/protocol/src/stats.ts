@@ -28,6 +28,8 @@ export interface ClientStats {
   listenerErrors: number
   /** ms of the last heartbeat's way there and back, null before the first. */
   latencyMs: number | null
+  /** How full each bounded thing is: entries and cap. */
+  bounds: Record<string, { used: number; cap: number }>
 }
 
 /** One channel in the server's statistics; `name` is its topic. */
