@@ -1,0 +1,203 @@
+import {
+  elapsedSince,
+  RealtimeError,
+  type PublishAck,
+  type Runtime,
+  type Topic,
+} from '@bmt-central/realtime-protocol'
+import { Alarm } from '../alarm.js'
+import { localError, type Draft, type Entry } from './entry.js'
+import { Lane } from './lane.js'
+import { Stopwatch } from './stopwatch.js'
+
+/** What `onOutbox` tells of a publish; `queued` again where it has to be sent once more. */
+export interface OutboxEvent {
+  readonly id: string
+  readonly topic: string
+  readonly state: 'queued' | 'sent' | 'acknowledged' | 'failed'
+  readonly error?: RealtimeError
+  readonly ack?: PublishAck
+}
+
+export interface OutboxLimits {
+  readonly maxQueueSize: number
+  readonly maxQueueBytes: number
+  readonly publishDeadlineMs: number
+  readonly maxOfflineMs: number
+}
+
+export interface OutboxParts {
+  readonly runtime: Runtime
+  readonly limits: OutboxLimits
+  readonly tell: (event: OutboxEvent) => void
+}
+
+/**
+ * Everything that was published and is not settled yet, in call order and bounded [L13]. Settling
+ * one and taking it out are one step, done once [P5]; time settles what it has outlived [L14].
+ */
+export class Outbox {
+  readonly #parts: OutboxParts
+  readonly #entries = new Set<Entry>()
+  readonly #lanes = new Map<Topic, Lane<Entry>>()
+  readonly #online: Stopwatch
+  readonly #alarm: Alarm
+  #bytes = 0
+  acknowledged = 0
+  failed = 0
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts
+    this.#online = new Stopwatch(parts.runtime)
+    this.#alarm = new Alarm(parts.runtime, () => this.expire())
+  }
+
+  /** In call order. */
+  get entries(): Iterable<Entry> {
+    return this.#entries
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  has(entry: Entry): boolean {
+    return this.#entries.has(entry)
+  }
+
+  /** @throws RealtimeError `queue_overflow` */
+  add(draft: Draft): Promise<PublishAck> {
+    this.#makeRoom(draft)
+    const lane = this.#lanes.get(draft.topic) ?? new Lane<Entry>(draft.topic, this.#parts.runtime)
+    this.#lanes.set(draft.topic, lane)
+    return new Promise((resolve, reject) => {
+      const { signal } = draft.options
+      const abort = (): void => {
+        const cause: unknown = signal?.reason
+        this.settle(entry, localError(entry, 'aborted', { message: 'aborted', cause }))
+      }
+      const entry: Entry = {
+        ...draft,
+        lane,
+        onlineMs: this.#online.ms,
+        suspendedMs: lane.suspended.ms,
+        resolve,
+        reject,
+        release: () => signal?.removeEventListener('abort', abort),
+        inFlight: false,
+        sent: false,
+        orphaned: false,
+        firstSentAt: null,
+        window: null,
+      }
+      signal?.addEventListener('abort', abort)
+      this.#entries.add(entry)
+      lane.entries.push(entry)
+      this.#bytes += entry.bytes
+      this.#alarm.within(this.#left(entry).ms)
+      this.#tell(entry, { state: 'queued' })
+    })
+  }
+
+  sent(entry: Entry): void {
+    if (this.has(entry)) this.#tell(entry, { state: 'sent' })
+  }
+
+  /** It has to be sent once more. */
+  requeue(entry: Entry): void {
+    this.#tell(entry, { state: 'queued' })
+  }
+
+  settle(entry: Entry, result: PublishAck | RealtimeError): void {
+    if (!this.#entries.delete(entry)) return
+    const { lane } = entry
+    lane.entries.splice(lane.entries.indexOf(entry), 1)
+    if (entry.inFlight) lane.inFlight -= 1
+    if (lane.entries.length === 0) this.#lanes.delete(lane.topic)
+    this.#bytes -= entry.bytes
+    entry.release()
+    if (this.#entries.size === 0) this.#alarm.clear()
+    if (result instanceof RealtimeError) {
+      this.failed += 1
+      entry.reject(result)
+      this.#tell(entry, { state: 'failed', error: result })
+    } else {
+      this.acknowledged += 1
+      entry.resolve(result)
+      this.#tell(entry, { state: 'acknowledged', ack: result })
+    }
+  }
+
+  /** Settles all that `fault` has an error for. */
+  rejectWhere(fault: (entry: Entry) => RealtimeError | null): void {
+    for (const entry of [...this.#entries]) {
+      const error = fault(entry)
+      if (error !== null) this.settle(entry, error)
+    }
+  }
+
+  /** The link may be used, or not any more: other clocks run then. */
+  online(on: boolean): void {
+    this.expire()
+    this.#online.run(on)
+    if (!on) for (const lane of this.#lanes.values()) lane.reset()
+    this.expire()
+  }
+
+  /** Settles what time has run out for, and finds out when to look again. */
+  expire(): void {
+    for (const entry of [...this.#entries]) {
+      const { ms, code, message } = this.#left(entry)
+      if (ms <= 0) this.settle(entry, localError(entry, code, { message }))
+      else this.#alarm.within(ms)
+    }
+  }
+
+  /** What the entry will die of first, and in how many ms. */
+  #left(entry: Entry): { ms: number; code: 'expired' | 'timeout'; message: string } {
+    const { publishDeadlineMs, maxOfflineMs } = this.#parts.limits
+    const { lane, options } = entry
+    const aliveMs = elapsedSince(this.#parts.runtime, entry.addedAt)
+    const onlineMs = this.#online.ms - entry.onlineMs
+    const ttlMs = (options.ttlMs ?? Infinity) - aliveMs
+    const message = 'it was not acknowledged in time'
+    if (!this.#online.running) {
+      const ms = Math.min(ttlMs, maxOfflineMs - (aliveMs - onlineMs))
+      return { ms, code: 'expired', message }
+    }
+    const suspendedMs = lane.suspended.ms - entry.suspendedMs
+    const deadlineMs = lane.suspended.running
+      ? Infinity
+      : publishDeadlineMs - (onlineMs - suspendedMs)
+    return ttlMs < deadlineMs
+      ? { ms: ttlMs, code: 'expired', message }
+      : { ms: deadlineMs, code: 'timeout', message }
+  }
+
+  #makeRoom({ bytes, id, topic }: Draft): void {
+    const { maxQueueSize, maxQueueBytes } = this.#parts.limits
+    const limits = `the outbox holds ${maxQueueSize} publishes or ${maxQueueBytes} bytes`
+    const isFull = (): boolean =>
+      this.#entries.size + 1 > maxQueueSize || this.#bytes + bytes > maxQueueBytes
+    while (isFull()) {
+      const oldest = bytes > maxQueueBytes ? undefined : this.#oldestNeverSent()
+      if (oldest === undefined) {
+        throw new RealtimeError('queue_overflow', `publish ${id} to ${topic}: ${limits}`)
+      }
+      this.settle(oldest, localError(oldest, 'queue_overflow', { message: limits }))
+    }
+  }
+
+  #oldestNeverSent(): Entry | undefined {
+    for (const entry of this.#entries) if (!entry.sent) return entry
+    return undefined
+  }
+
+  #tell(entry: Entry, event: Pick<OutboxEvent, 'state' | 'error' | 'ack'>): void {
+    this.#parts.tell({ id: entry.id, topic: entry.topic, ...event })
+  }
+}
