@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** Where a stand-alone server is in its life. */
-export type Phase = 'starting' | 'serving' | 'closing'
+/** Where a stand-alone server is in its life; `unavailable`: it serves, but its broker is down. */
+export type Phase = 'starting' | 'serving' | 'unavailable' | 'closing'
 
 export interface HealthOptions {
   /** Asked for each request. */
@@ -25,8 +25,8 @@ export function healthListener(
     const phase = options.phase()
     const path = (request.url ?? '').split('?', 1)[0]
     if (path !== '/healthz' && path !== '/readyz') {
-      if (phase === 'serving') answer(request, response, 404, 'not found')
-      else answer(request, response, 503, phase)
+      if (phase === 'starting' || phase === 'closing') answer(request, response, 503, phase)
+      else answer(request, response, 404, 'not found')
       return
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
