@@ -264,6 +264,8 @@ export default defineConfig({
       'error',
       { assertFunctionNames: ['expect', 'expect*', 'fc.assert', 'assert*'] },
     ],
+    // The second argument of vitest's `expect` names the case in a loop.
+    'vitest/valid-expect': ['error', { maxArgs: 2 }],
     'vitest/no-focused-tests': 'error',
     // Iterating over a copy is the point where listeners may stop each other meanwhile.
     'unicorn/no-useless-spread': 'off',
