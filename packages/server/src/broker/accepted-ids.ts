@@ -1,3 +1,5 @@
+import { IdMap } from './id-map.js'
+
 /** The result of an accepted publish, and the hash that a resend is compared by [P4]. */
 export interface AcceptedId {
   readonly hash: string
@@ -24,7 +26,8 @@ interface Generation {
   /** Null where the topic was forgotten. */
   author: Author | null
   readonly slice: Slice
-  readonly ids: Map<string, AcceptedId>
+  ids: IdMap<AcceptedId>
+  lastAtMs: number
 }
 
 /** All ids of the broker that were accepted within some time: what is forgotten at once. */
@@ -36,11 +39,9 @@ interface Slice {
   readonly generations: Generation[]
 }
 
-/** A single Map that grows beyond this stops everybody for milliseconds whenever it grows. */
-const MAX_GENERATION_IDS = 8_192
 /** By time a slice ends after this part of the window, by number after this part of all ids. */
 const SLICES_PER_WINDOW = 4
-const SLICES_PER_NUMBER = 16
+const SLICES_PER_NUMBER = 4
 /** Generations that are taken apart with each new id: more than a new id can add. */
 const RELEASED_PER_ID = 4
 
@@ -55,6 +56,7 @@ export class AcceptedIds {
   readonly #maxIds: number
   /** Oldest first. */
   readonly #slices: Slice[] = []
+  /** What is not valid any more and still to be taken apart. */
   readonly #retired: Slice[] = []
   #size = 0
   #cut: { readonly windowMs: number; readonly atMs: number } | null = null
@@ -70,7 +72,8 @@ export class AcceptedIds {
   }
 
   find(topic: TopicIds, from: string | null, id: string, nowMs: number): AcceptedId | null {
-    const generations = topic.get(from)?.generations ?? []
+    const generations = topic.get(from)?.generations
+    if (generations === undefined) return null
     for (let index = generations.length - 1; index >= 0; index -= 1) {
       const generation = generations[index]
       if (generation === undefined || generation.slice.retired) return null
@@ -86,7 +89,9 @@ export class AcceptedIds {
     this.#retireExpired(nowMs)
     while (this.#size >= this.#maxIds) this.#retireOldest(nowMs)
     const slice = this.#openSlice(nowMs)
-    generationOf(topic, key.from, slice).ids.set(key.id, accepted)
+    const generation = generationOf(topic, key.from, slice)
+    generation.ids.add(key.id, accepted)
+    generation.lastAtMs = nowMs
     slice.lastAtMs = nowMs
     slice.count += 1
     this.#size += 1
@@ -100,12 +105,9 @@ export class AcceptedIds {
   forget(topic: TopicIds, nowMs: number): void {
     for (const { generations } of topic.values()) {
       for (const generation of generations) {
-        const youngest = Array.from(generation.ids.values()).at(-1)
-        if (!generation.slice.retired && youngest !== undefined) {
-          this.#noteCut(nowMs - youngest.atMs, nowMs)
-        }
+        if (!generation.slice.retired) this.#noteCut(nowMs - generation.lastAtMs, nowMs)
         generation.author = null
-        generation.ids.clear()
+        generation.ids = new IdMap()
       }
     }
     topic.clear()
@@ -185,16 +187,18 @@ export class AcceptedIds {
 }
 
 function generationOf(topic: TopicIds, from: string | null, slice: Slice): Generation {
-  let author = topic.get(from)
-  if (author === undefined) {
-    author = { from, topic, generations: [] }
-    topic.set(from, author)
-  }
-  const current = author.generations.at(-1)
-  if (current?.slice === slice && current.ids.size < MAX_GENERATION_IDS) return current
-  const opened: Generation = { author, slice, ids: new Map() }
-  author.generations.push(opened)
+  const author = topic.get(from)
+  const current = author?.generations.at(-1)
+  if (current?.slice === slice) return current
+  const opened: Generation = { author: author ?? null, slice, ids: new IdMap(), lastAtMs: 0 }
   slice.generations.push(opened)
+  if (author === undefined) {
+    // A list with one entry from the start takes a tenth of one that grows: most users publish once.
+    opened.author = { from, topic, generations: [opened] }
+    topic.set(from, opened.author)
+  } else {
+    author.generations.push(opened)
+  }
   return opened
 }
 

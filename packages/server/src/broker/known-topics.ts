@@ -12,7 +12,8 @@ const KNOWN_PER_LIVE_TOPIC = 2
 export class TopicState {
   readonly topic: Topic
   readonly stream: Stream
-  readonly ids: TopicIds = new Map()
+  /** Null where none is remembered: most of the topics that are known are idle. */
+  ids: TopicIds | null = null
   /** Subscribers of this server, and how many of them are live. */
   local = 0
   live = 0
@@ -127,6 +128,7 @@ export class KnownTopics {
   tidy(state: TopicState, nowMs: number): void {
     state.stream.expire(nowMs)
     this.#dropped(state)
+    if (state.ids?.size === 0) state.ids = null
     if (state.local === 0 && nowMs - state.usedAtMs >= POSITION_TTL_MS) this.#forget(state, nowMs)
   }
 
@@ -167,7 +169,7 @@ export class KnownTopics {
   #forget(state: TopicState, nowMs: number): void {
     this.#states.delete(state.topic)
     state.place.list?.remove(state.place)
-    this.#ids.forget(state.ids, nowMs)
+    if (state.ids !== null) this.#ids.forget(state.ids, nowMs)
     this.#streams -= state.counted.streams
     this.#messages -= state.counted.messages
     this.#bytes -= state.counted.bytes

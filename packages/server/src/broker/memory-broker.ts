@@ -107,6 +107,7 @@ export class MemoryBroker implements Broker {
     const timestamp = runtime.wallNow()
     const publication = { topic, id, from, seq, epoch, payloadJson, payloadBytes, timestamp }
     stream.append(publication, policy, nowMs)
+    state.ids ??= new Map()
     ids.remember(state.ids, draft, { hash, seq, timestamp, deliveredTo, atMs: nowMs })
     topics.used(state, nowMs)
     // Last, when all is in place: whoever hears of it may publish or read at once.
@@ -122,8 +123,9 @@ export class MemoryBroker implements Broker {
 
   follows(topic: Topic, from: string | null, after: string): boolean {
     const { ids, topics, runtime } = this.#running()
-    const state = topics.get(topic)
-    return state !== undefined && ids.find(state.ids, from, after, runtime.monotonicNow()) !== null
+    const remembered = topics.get(topic)?.ids ?? null
+    if (remembered === null) return false
+    return ids.find(remembered, from, after, runtime.monotonicNow()) !== null
   }
 
   subscribers(
@@ -239,7 +241,7 @@ function firstResult(
   state: TopicState | undefined,
   { key, nowMs }: { readonly key: PublishKey; readonly nowMs: number },
 ): Accepted | null {
-  if (state === undefined) return null
+  if (state === undefined || state.ids === null) return null
   const first = ids.find(state.ids, key.from, key.id, nowMs)
   if (first === null) return null
   if (first.hash !== key.hash) {
