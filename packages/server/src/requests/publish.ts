@@ -100,6 +100,8 @@ function attempt(
   const proceed = (known: Accepted | null): Maybe<Accepted> => {
     if (known !== null) return known
     if (order.after === undefined) return run()
+    // Nothing of an ephemeral topic is remembered: there is nothing to come after [P11].
+    if (context.hub.ruleOf(order.topic).rule.policy.delivery === 'ephemeral') return run()
     const follows = broker.follows(order.topic, order.from, order.after)
     const check = (after: boolean): Maybe<Accepted> => {
       if (!after) throw outOfOrder(order)
