@@ -11,6 +11,9 @@ export interface BucketRate {
   readonly burst: number
 }
 
+/** Sums of fractions are a little off: so much may be missing of what a caller was told to wait for. */
+const ROUNDING = 1e-6
+
 /** A full bucket. */
 export function newBucket(rate: BucketRate, nowMs: number): TokenBucket {
   return { tokens: rate.burst, updatedAtMs: nowMs }
@@ -34,7 +37,7 @@ export function takeTokens(
     bucket.updatedAtMs = nowMs
   }
   const needed = Math.min(cost, rate.burst)
-  if (bucket.tokens >= needed) {
+  if (bucket.tokens >= needed - ROUNDING) {
     bucket.tokens -= cost
     return 0
   }
