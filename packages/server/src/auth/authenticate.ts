@@ -102,12 +102,16 @@ async function identify(
   }
 }
 
+/** How many causes deep a log says why: an error may be its own cause. */
+const MAX_CAUSES = 3
+
 /** Why somebody was refused, for the log: messages only, since stacks of expected refusals hide others. */
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, causes: number = MAX_CAUSES): string {
   if (!(error instanceof Error)) return `threw ${kindOf(error)}`
-  const code = error instanceof RealtimeError ? `${error.code}: ` : `${error.name}: `
-  const cause = error.cause === undefined ? '' : ` (${reasonOf(error.cause)})`
-  return `${code}${error.message}${cause}`
+  const code = error instanceof RealtimeError ? error.code : error.name
+  const cause =
+    error.cause === undefined || causes === 0 ? '' : ` (${reasonOf(error.cause, causes - 1)})`
+  return `${code}: ${error.message}${cause}`
 }
 
 /** Why a user cannot be admitted, or null. Whoever reads it is the operator, so it may be exact. */
