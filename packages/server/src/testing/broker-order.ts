@@ -30,7 +30,7 @@ export function describeOrder(test: BrokerTest, facts: { survivesRestart: boolea
   test('[P1] each topic has a sequence of its own', async (create) => {
     await using world = await BrokerWorld.open(create)
     await world.publishMany('a', 3)
-    const first = await world.publish('b', 'm1')
+    const first = await world.publish('b', 'b1')
     const fourth = await world.publish('a', 'm4')
     assert.deepEqual([first.seq, fourth.seq], [1, 4])
   })
