@@ -104,8 +104,8 @@ class SocketIoLink implements Link {
     this.#socket = null
     const { ws } = socket.io.engine.transport as { ws?: { terminate?: () => void } | null }
     socket.disconnect()
-    // Where the other side is gone, a closing handshake takes half a minute. Browsers offer nothing
-    // quicker; elsewhere there is this.
+    // Where the other side is gone, a closing handshake takes half a minute. Browsers' WebSockets
+    // offer nothing quicker; elsewhere there is this.
     ws?.terminate?.()
   }
 }

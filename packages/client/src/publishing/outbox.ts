@@ -32,6 +32,8 @@ export interface OutboxParts {
   readonly tell: (event: OutboxEvent) => void
 }
 
+const WATCH_MS = 30_000
+
 /**
  * Everything that was published and is not settled yet, in call order and bounded [L13]. Settling
  * one and taking it out are one step, done once [P5]; time settles what it has outlived [L14].
@@ -98,7 +100,7 @@ export class Outbox {
       this.#entries.add(entry)
       lane.entries.push(entry)
       this.#bytes += entry.bytes
-      this.#alarm.within(this.#left(entry).ms)
+      this.#watch(entry)
       this.#tell(entry, { state: 'queued' })
     })
   }
@@ -151,31 +153,40 @@ export class Outbox {
   /** Settles what time has run out for, and finds out when to look again. */
   expire(): void {
     for (const entry of [...this.#entries]) {
-      const { ms, code, message } = this.#left(entry)
-      if (ms <= 0) this.settle(entry, localError(entry, code, { message }))
-      else this.#alarm.within(ms)
+      const error = this.overdue(entry)
+      if (error !== null) this.settle(entry, error)
+      else this.#watch(entry)
     }
   }
 
+  /** What it dies of where its time has run out; null where it has not. */
+  overdue(entry: Entry): RealtimeError | null {
+    const { ms, code } = this.#left(entry)
+    if (ms > 0) return null
+    return localError(entry, code, { message: 'it was not acknowledged in time' })
+  }
+
+  /** Timers stand still while the machine sleeps: none is set for long. */
+  #watch(entry: Entry): void {
+    this.#alarm.within(Math.min(this.#left(entry).ms, WATCH_MS))
+  }
+
   /** What the entry will die of first, and in how many ms. */
-  #left(entry: Entry): { ms: number; code: 'expired' | 'timeout'; message: string } {
+  #left(entry: Entry): { ms: number; code: 'expired' | 'timeout' } {
     const { publishDeadlineMs, maxOfflineMs } = this.#parts.limits
     const { lane, options } = entry
     const aliveMs = elapsedSince(this.#parts.runtime, entry.addedAt)
     const onlineMs = this.#online.ms - entry.onlineMs
     const ttlMs = (options.ttlMs ?? Infinity) - aliveMs
-    const message = 'it was not acknowledged in time'
     if (!this.#online.running) {
       const ms = Math.min(ttlMs, maxOfflineMs - (aliveMs - onlineMs))
-      return { ms, code: 'expired', message }
+      return { ms, code: 'expired' }
     }
     const suspendedMs = lane.suspended.ms - entry.suspendedMs
     const deadlineMs = lane.suspended.running
       ? Infinity
       : publishDeadlineMs - (onlineMs - suspendedMs)
-    return ttlMs < deadlineMs
-      ? { ms: ttlMs, code: 'expired', message }
-      : { ms: deadlineMs, code: 'timeout', message }
+    return ttlMs < deadlineMs ? { ms: ttlMs, code: 'expired' } : { ms: deadlineMs, code: 'timeout' }
   }
 
   #makeRoom({ bytes, id, topic }: Draft): void {

@@ -143,7 +143,9 @@ export class Publisher {
         this.#alarm.within(waitMs)
         continue
       }
-      const fault = entry.sent ? this.#outlived(entry, session) : this.#parts.fault(entry)
+      const fault =
+        this.outbox.overdue(entry) ??
+        (entry.sent ? this.#outlived(entry, session) : this.#parts.fault(entry))
       if (fault !== null) {
         this.outbox.settle(entry, fault)
         continue

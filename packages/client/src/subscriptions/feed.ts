@@ -198,8 +198,10 @@ export class Feed {
     this.#start = {}
     this.refusals = 0
     const outcome = { recovered: this.#recovered, replayed: this.#replayed }
-    for (const [local, join] of [...this.#locals])
+    for (const [local, join] of [...this.#locals]) {
       if (join === null) this.#settleOne(local, outcome)
+      else if (!join.wantsPast(this.#position ?? NOWHERE)) this.admit(local)
+    }
   }
 
   #settleOne(local: LocalSubscription, outcome: { recovered: boolean; replayed: number }): void {
@@ -211,13 +213,17 @@ export class Feed {
   }
 
   /** A local one has caught up: from the next message on it is in the flow. */
-  admit(local: LocalSubscription, outcome: { recovered: boolean; replayed: number }): void {
+  admit(local: LocalSubscription): void {
+    // A listener may have made it leave a moment ago.
+    if (!this.#locals.has(local)) return
+    const { recovered, replayed } = this.#locals.get(local) ?? NO_PAST
     this.#locals.set(local, null)
-    this.#settleOne(local, outcome)
+    this.#settleOne(local, { recovered, replayed })
   }
 }
 
 const NOWHERE: Position = { epoch: '', seq: 0 }
+const NO_PAST = { recovered: false, replayed: 0 }
 
 /** One that joined by its past may know already what the flow lost. */
 function isBeyond(position: Position | null, gap: Gap): boolean {

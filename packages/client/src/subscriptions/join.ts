@@ -23,22 +23,20 @@ export class Join {
   }
 
   get recovered(): boolean {
-    return this.#rewind === 0 && this.#gapless
+    return this.#since !== null && this.#rewind === 0 && this.#gapless
   }
 
-  /** After which position to read; null: it wants nothing of the past. */
-  begin(flow: Position): Position | null {
-    if (flow.epoch === '') return null
-    if (this.#since === null && this.#rewind > 0) {
-      this.#since = { epoch: flow.epoch, seq: Math.max(0, flow.seq - this.#rewind) }
-    }
-    this.#kept = this.#since === null ? null : []
+  /** Whether there is a past to read; else it can join the flow at once. */
+  wantsPast(flow: Position): boolean {
+    return flow.epoch !== '' && (this.#since !== null || this.#rewind > 0)
+  }
+
+  /** After which position to read on. */
+  begin(flow: Position): Position {
+    this.#since ??= { epoch: flow.epoch, seq: Math.max(0, flow.seq - this.#rewind) }
+    this.#kept = []
     this.#complete = true
     return this.#since
-  }
-
-  get reading(): boolean {
-    return this.#kept !== null
   }
 
   stop(): void {

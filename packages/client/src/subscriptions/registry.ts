@@ -266,9 +266,10 @@ export class Registry {
       const join = feed.joinOf(local)
       const flow = feed.position
       if (join === null || flow === null || !feed.live) continue
-      const since = join.begin(flow)
-      if (since !== null) return this.#readPast(session, { feed, local, join }, since)
-      feed.admit(local, { recovered: false, replayed: 0 })
+      if (join.wantsPast(flow)) {
+        return this.#readPast(session, { feed, local, join }, join.begin(flow))
+      }
+      feed.admit(local)
     }
   }
 
@@ -290,7 +291,7 @@ export class Registry {
         if (failure !== null) throw failure
         const page = decodeHistoryPage(answer)
         if (!isCurrent()) join.stop()
-        else if (join.page(page, local, surroundings)) feed.admit(local, join)
+        else if (join.page(page, local, surroundings)) feed.admit(local)
         // The stream began anew, and the flow has not heard of it yet.
         else if (page.epoch !== feed.position?.epoch) this.#again(feed)
         else if (isCurrent()) this.#joins.set(local, feed)

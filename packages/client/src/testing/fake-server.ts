@@ -3,15 +3,27 @@ import {
   toWireFailure,
   type ConnectedEvent,
   type ErrorCode,
+  type Position,
   type RealtimeErrorOptions,
 } from '@bmt-central/realtime-protocol'
 import type { CreateLink, Handshake, Link, LinkListener } from '../link/link.js'
 
+/** The fields of all requests; which of them there are depends on the event. */
+export interface SentData {
+  readonly topic: string
+  readonly topics: readonly { topic: string; since?: Position; rewind?: number }[]
+  readonly since?: Position
+  readonly limit?: number
+  readonly payload: unknown
+  readonly messageId: string
+  readonly after?: string
+  readonly timestamp: number
+}
+
 /** A request as it arrived, to be answered by the test. */
 export interface FakeRequest {
   readonly event: string
-  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into what was sent
-  readonly data: any
+  readonly data: SentData
   readonly answered: boolean
   /** Acknowledges it with these fields. */
   readonly ok: (fields: object) => void
@@ -75,7 +87,7 @@ export class FakeLink implements Link {
     }
     const request: FakeRequest = {
       event,
-      data: structuredClone(data),
+      data: structuredClone(data) as SentData,
       get answered() {
         return answered
       },
@@ -125,9 +137,7 @@ export class FakeLink implements Link {
   }
 
   /** Everything of one kind that arrived. */
-  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into what was sent
-  sent(event: string): any[] {
-    // oxlint-disable-next-line typescript/no-unsafe-return -- as above
+  sent(event: string): SentData[] {
     return this.requests.filter((request) => request.event === event).map(({ data }) => data)
   }
 }
@@ -139,7 +149,7 @@ function refusal(code: ErrorCode, options?: RealtimeErrorOptions): object {
 /** A server that is alive. */
 export function answerHeartbeat({ event, data, ok }: FakeRequest): void {
   if (event !== 'heartbeat') return
-  const { timestamp } = data as { timestamp: number }
+  const { timestamp } = data
   queueMicrotask(() => ok({ timestamp, serverTime: timestamp }))
 }
 
