@@ -32,8 +32,9 @@ describe('[L11][P7] topics that are known at once', () => {
     expect(await base()).toBe(first.epoch)
 
     await world.broker.read('t0', WHOLE)
+    const before = world.broker.stats()
     const eleventh = await world.publish('t10', 'm')
-    expect(world.broker.stats().streams).toBe(10)
+    expect(world.broker.stats()).toEqual({ ...before, idempotencyIds: 11 })
     expect(await base()).not.toBe(first.epoch)
     expect(eleventh.epoch).toBe(await base())
     // Reading was a use: not the first one was forgotten, but the second.
@@ -59,6 +60,17 @@ describe('[L11][P7] topics that are known at once', () => {
     await world.publish('new4', 'm')
     expect((await world.whole('full')).head).toBe(1)
     expect((await world.whole('new1')).head).toBe(0)
+  })
+
+  test('[L11] what has expired meanwhile goes by its last use, not by when it was freed', async () => {
+    await using world = await open({ maxTopics: 2 })
+    await world.publish('expired', 'm', { policy: { ...KEEP_ALL, ttlMs: 1_000 } })
+    await world.runtime.advance(500)
+    await world.publish('bare', 'm', { policy: { ...KEEP_ALL, size: 0 } })
+    await world.runtime.advance(60_000)
+    for (const topic of ['new1', 'new2', 'new3']) await world.publish(topic, 'm')
+    expect((await world.whole('bare')).head).toBe(1)
+    expect((await world.whole('expired')).head).toBe(0)
   })
 
   test('[L11] those with subscribers stay; where all have some, there is no room', async () => {
@@ -88,13 +100,15 @@ describe('[L11][P7] topics that are known at once', () => {
   })
 
   test('[L2] subscribing to unknown topics and leaving again holds nothing', async () => {
-    await using world = await open({ maxTopics: 5 })
+    await using world = await open({ maxTopics: 1 })
     const base = (await world.broker.subscribers('unknown', 0)).position
+    await world.publish('a', 'm', { policy: { ...KEEP_ALL, size: 0 } })
     for (let number = 0; number < 100; number += 1) {
       expect((await world.broker.subscribers(`t${number}`, 1)).position).toEqual(base)
       await world.broker.subscribers(`t${number}`, 0)
     }
     expect((await world.broker.subscribers('unknown', 0)).position).toEqual(base)
+    expect((await world.whole('a')).head).toBe(1)
   })
 })
 
