@@ -283,6 +283,8 @@ export default defineConfig({
       wall(owner, [`packages/${owner}/src/system-runtime.ts`], { clock: true }),
     ),
     ...names.map((owner) => wall(owner, [`packages/${owner}/src/testing/**`], { testing: true })),
+    // What the tests of the server share: clients of the real wire, a clock that stands still.
+    wall('server', ['packages/server/src/testing/rig/**'], { test: true }),
     ...names.map((owner) =>
       wall(owner, [`packages/${owner}/src/**/*.test.ts`, `packages/${owner}/src/**/*.test-d.ts`], {
         test: true,

@@ -40,6 +40,7 @@ export class Connections {
       opened: (peer, facts) => this.#opened(peer, facts),
       refused: (error, { connectionId }) =>
         this.#wiring.context.journal.denied(error, { connectionId, event: 'connect' }),
+      failed: (error, where) => this.#wiring.context.journal.failed(error, where),
     }
   }
 

@@ -35,8 +35,6 @@ import { createTransport, type SocketIoServer, type Transport } from './transpor
 
 /** How often slow readers are looked for [L8]. */
 const SLOW_SWEEP_MS = 1_000
-/** How long `close` waits for connections to go [W25]. */
-const CLOSE_WITHIN_MS = 1_000
 const NOTIFICATIONS_TOPIC = 'system:notifications'
 const NOTIFICATION_LEVELS = ['info', 'warning', 'error'] as const
 
@@ -323,8 +321,7 @@ export class RealtimeService {
     this.#connections.accepting = false
     this.#sweeper.stop()
     this.#connections.endAll(closingError())
-    await this.#untilGone()
-    this.#transport.close()
+    await this.#transport.close()
     const server = this.#ownServer
     if (server !== null) {
       await new Promise<void>((resolve) => {
@@ -337,20 +334,5 @@ export class RealtimeService {
       await this.#options.broker.close()
     }
     this.#journal.clear()
-  }
-
-  /** Until every transport has closed, at most 1 s. */
-  #untilGone(): Promise<void> {
-    const { engine } = this.io as { engine?: { clientsCount: number; once: unknown } }
-    const { runtime } = this.#options
-    const deadline = runtime.monotonicNow() + CLOSE_WITHIN_MS
-    return new Promise((resolve) => {
-      const check = (): void => {
-        const left = engine?.clientsCount ?? 0
-        if (left === 0 || runtime.monotonicNow() >= deadline) resolve()
-        else runtime.after(10, check)
-      }
-      check()
-    })
   }
 }

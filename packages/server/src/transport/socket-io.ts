@@ -1,8 +1,9 @@
 import { ServerResponse, type IncomingMessage, type Server as HttpServer } from 'node:http'
-import { toWireFailure, type User } from '@bmt-central/realtime-protocol'
+import { RealtimeError, toWireFailure, type User } from '@bmt-central/realtime-protocol'
 import { Server, type Socket } from 'socket.io'
 import { parseClientInfo, parseToken, type Handshake } from '../auth/authenticate.js'
 import type { ResolvedOptions } from '../options.js'
+import { Attachment, OpenWires } from './attachment.js'
 import { hostAllowed, originAllowed } from './origin.js'
 import type { Handover, Peer } from './peer.js'
 
@@ -29,6 +30,8 @@ export interface TransportEvents {
   readonly abandoned: (connectionId: string) => void
   readonly opened: (peer: Peer, facts: { user: User; handshake: Handshake }) => PeerHandler
   readonly refused: (error: unknown, handshake: { connectionId: string }) => void
+  /** Something of ours threw where only Node would have caught it. */
+  readonly failed: (error: unknown, where: string) => void
 }
 
 /** An end that is not over by then is enforced ([L9], [W25]). */
@@ -42,9 +45,13 @@ export type SocketIoServer = Server
 /** The Socket.IO server underneath, and how it is attached and closed. */
 export interface Transport {
   readonly io: Server
+  /** @throws RealtimeError `invalid_options`: attached to this server already */
   attach(server: HttpServer): void
-  /** Closes every transport; the HTTP server stays open. */
-  close(): void
+  /**
+   * Gives what is ending 1 s to end, then ends what is left, and leaves the HTTP servers, which stay
+   * open.
+   */
+  close(): Promise<void>
 }
 
 /** The one place that knows Socket.IO (style D14). */
@@ -56,6 +63,8 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
     transports: ['polling', 'websocket'],
     maxHttpBufferSize: limits.maxFrameBytes,
     connectTimeout: limits.handshakeTimeoutMs + CONNECT_GRACE_MS,
+    // As `compression: false` says; and the end of an answer is known at once where it is not packed.
+    httpCompression: false,
     ...(origins.length > 0 && { cors: { origin: Array.from(origins) } }),
     allowRequest: (request, answer) => {
       const refusal = events.accepting() ? refusalOf(request, options) : 'the server is closing'
@@ -86,39 +95,95 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
     const facts = admitted.get(socket)
     if (facts !== undefined) open(socket, facts, { options, events })
   })
+  return { io, ...attaching(io, options) }
+}
+
+/** A session of Engine.IO, as far as it matters here. */
+interface Session {
+  readonly id: string
+  readonly readyState: string
+  close(discard?: boolean): unknown
+  once(event: 'close', run: () => void): unknown
+}
+
+function attaching(io: Server, options: ResolvedOptions): Omit<Transport, 'io'> {
+  const { path, runtime } = options
+  const attachments = new Map<HttpServer, Attachment>()
+  const engines: Server['engine'][] = []
+  const sessions = new Map<string, Session>()
+  const wires = new OpenWires()
+  const opened = (conn: Session): void => {
+    sessions.set(conn.id, conn)
+    wires.add(conn)
+    conn.once('close', () => {
+      sessions.delete(conn.id)
+      wires.delete(conn)
+    })
+  }
   return {
-    io,
     attach: (server) => {
-      io.attach(server)
-      io.engine.use(sessionGuard(options))
+      if (attachments.has(server)) {
+        throw new RealtimeError('invalid_options', 'this HTTP server is attached already')
+      }
+      const attach = (): void => void io.attach(server)
+      attachments.set(server, new Attachment(server, { path, wires, attach }))
+      io.engine.use(sessionGuard(sessions, options))
+      io.engine.on('connection', opened)
+      engines.push(io.engine)
     },
-    close: () => {
-      io.disconnectSockets(true)
-      // Attached before the start at most: an engine that never was has nothing to close.
-      ;(io.engine as { close?: () => void } | undefined)?.close?.()
+    close: async () => {
+      // Those that have not joined, or joined a namespace of the application's: the service has not
+      // ended them.
+      for (const conn of sessions.values()) if (conn.readyState === 'open') conn.close()
+      await new Promise<void>((resolve) => {
+        const cancel = runtime.after(END_WITHIN_MS, resolve)
+        void wires.whenNone().then(() => {
+          cancel()
+          resolve()
+        })
+      })
+      for (const engine of engines) engine.close()
+      for (const attachment of attachments.values()) {
+        attachment.cut()
+        attachment.detach()
+      }
     },
   }
 }
+
+type EngineRequest = IncomingMessage & { _query?: Readonly<Record<string, unknown>> }
 
 /**
  * `allowRequest` is asked for handshakes only: this looks at the requests of sessions that exist
  * already, so that a foreign page can use none that it has learnt of [W9].
  */
-function sessionGuard(options: ResolvedOptions) {
-  return (
-    request: IncomingMessage & { _query?: Readonly<Record<string, unknown>> },
-    response: unknown,
-    next: (error?: Error) => void,
-  ): void => {
-    const refusal = request._query?.['sid'] === undefined ? null : refusalOf(request, options)
-    if (refusal === null) return next()
+function sessionGuard(sessions: ReadonlyMap<string, Session>, options: ResolvedOptions) {
+  return (request: EngineRequest, response: unknown, next: (error?: Error) => void): void => {
+    const id = request._query?.['sid']
+    if (typeof id !== 'string') return next()
+    const refusal = refusalOf(request, options)
+    if (refusal === null) {
+      if (isServerResponse(response)) endIfTooLarge(response, sessions.get(id))
+      return next()
+    }
     // An upgrade is ended by Engine.IO itself, which has no other answer than 400 after a middleware.
-    if (response instanceof ServerResponse) {
+    if (isServerResponse(response)) {
       response.writeHead(403, { 'Content-Type': 'application/json' })
       response.end(JSON.stringify({ code: 4, message: refusal }))
     }
-    next(new Error(refusal))
+    return next(new Error(refusal))
   }
+}
+
+function isServerResponse(value: unknown): value is ServerResponse {
+  return value instanceof ServerResponse
+}
+
+/** Engine.IO answers a POST that is too large, and would keep its session [L5]. */
+function endIfTooLarge(response: ServerResponse, conn: Session | undefined): void {
+  response.once('finish', () => {
+    if (response.statusCode === 413) conn?.close(true)
+  })
 }
 
 /** Why a request may not come in [W9]; null: it may. */
@@ -195,7 +260,17 @@ function open(
   { options, events }: { options: ResolvedOptions; events: TransportEvents },
 ): void {
   const peer = new SocketPeer(socket, facts.handshake.address, options)
-  const handler = events.opened(peer, facts)
+  // Socket.IO calls from the event loop: what is thrown there ends the process, not one connection.
+  const guarded = (where: string, run: () => void): void => {
+    try {
+      run()
+    } catch (error) {
+      events.failed(error, where)
+      terminate(socket)
+    }
+  }
+  let handler: PeerHandler | null = null
+  guarded('opening a connection', () => (handler = events.opened(peer, facts)))
   // In place of Socket.IO's own dispatch: all requests take the same way, so that none overtakes
   // another [W6], and answers leave by our outlet, in order with the messages.
   const inner = socket as unknown as { onevent: (packet: EventPacket) => void }
@@ -203,14 +278,17 @@ function open(
   inner.onevent = (packet) => {
     const [event, ...args] = packet.data ?? []
     if (typeof event === 'string' && options.ownEvents.has(event)) ordinary(packet)
-    else handler.packet(event, args, packet.id ?? null)
+    else guarded('a request', () => handler?.packet(event, args, packet.id ?? null))
   }
+  const endSoon = (): void => void options.runtime.after(END_WITHIN_MS, () => terminate(socket))
   socket.once('disconnect', (reason) => {
-    handler.closed(reason)
-    options.runtime.after(END_WITHIN_MS, () => terminate(socket))
+    guarded('the end of a connection', () => handler?.closed(reason))
+    endSoon()
   })
   socket.on('error', (error) => {
     options.logger.debug('socket error', { connectionId: socket.id, error: error.message })
+    // Socket.IO's parser refused something [W7]: the end may wait for a client that does not read.
+    endSoon()
   })
 }
 
@@ -220,8 +298,6 @@ class SocketPeer implements Peer {
   lastPacketAt: number
   readonly #socket: Socket
   readonly #runtime: ResolvedOptions['runtime']
-  /** Handovers that the network has not taken yet. */
-  readonly #waiting = new Set<Handover>()
 
   constructor(socket: Socket, address: string, { runtime }: ResolvedOptions) {
     this.connectionId = socket.id
@@ -230,10 +306,6 @@ class SocketPeer implements Peer {
     this.#runtime = runtime
     this.lastPacketAt = runtime.monotonicNow()
     socket.conn.on('packet', () => (this.lastPacketAt = runtime.monotonicNow()))
-    // Engine.IO forgets the callbacks of what its old transport sent last.
-    socket.conn.on('upgrade', () => {
-      for (const handover of Array.from(this.#waiting)) this.#taken(handover)
-    })
   }
 
   get transport(): string {
@@ -243,10 +315,9 @@ class SocketPeer implements Peer {
   write(handover: Handover): void {
     const { conn } = this.#socket
     const last = handover.packets.length - 1
-    this.#waiting.add(handover)
     for (const [index, packet] of handover.packets.entries()) {
       if (index < last) conn.write(packet)
-      else conn.write(packet, {}, () => this.#taken(handover))
+      else conn.write(packet, {}, handover.taken)
     }
   }
 
@@ -255,17 +326,17 @@ class SocketPeer implements Peer {
     else this.#socket.conn.close()
     this.#runtime.after(END_WITHIN_MS, () => terminate(this.#socket))
   }
-
-  #taken(handover: Handover): void {
-    if (this.#waiting.delete(handover)) handover.taken()
-  }
 }
 
-/** Ends a transport now, whatever it still holds. */
-function terminate(socket: Socket): void {
-  const { conn } = socket
-  if (conn.readyState === 'closed') return
-  const raw = (conn.transport as { socket?: { terminate?: () => void } }).socket
+/** Ends a transport now: whatever it still holds, whether or not its client plays along. */
+function terminate({ conn }: Socket): void {
+  const { socket, shouldClose } = conn.transport as {
+    readonly socket?: { terminate?: () => void }
+    readonly shouldClose?: (() => void) | null
+  }
   conn.close(true)
-  raw?.terminate?.()
+  // Polling that was closed between two polls waits for the next one, 30 s long.
+  shouldClose?.()
+  // A WebSocket waits 30 s for the answer to its close.
+  socket?.terminate?.()
 }
