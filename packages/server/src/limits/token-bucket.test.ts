@@ -42,6 +42,18 @@ test('[L6] a clock that runs backwards fills nothing and costs nothing', () => {
   expect(takeTokens(bucket, RATE, 1, 0)).toBe(1_010)
   expect(takeTokens(bucket, RATE, 1, 1_000)).toBe(10)
   expect(takeTokens(bucket, RATE, 1, 1_010)).toBe(0)
+  const full = newBucket(RATE, 1_000)
+  expect(takeTokens(full, RATE, 200, 0)).toBe(0)
+})
+
+test('[L6] rounding does not keep anybody waiting longer than was said', () => {
+  // Here the three fractions that are added up give a little less than 1.
+  const rate = { perSecond: 0.1, burst: 1 }
+  const bucket = newBucket(rate, 0)
+  expect(takeTokens(bucket, rate, 1, 0)).toBe(0)
+  expect(takeTokens(bucket, rate, 1, 609)).toBe(9_391)
+  expect(takeTokens(bucket, rate, 1, 9_999)).toBe(1)
+  expect(takeTokens(bucket, rate, 1, 10_000)).toBe(0)
 })
 
 const rates = fc.record({

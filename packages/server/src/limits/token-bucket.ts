@@ -36,8 +36,8 @@ export function takeTokens(
     bucket.tokens = Math.min(rate.burst, filled)
     bucket.updatedAtMs = nowMs
   }
-  const needed = Math.min(cost, rate.burst)
-  if (bucket.tokens >= needed - ROUNDING) {
+  const needed = Math.min(cost, rate.burst) - ROUNDING
+  if (bucket.tokens >= needed) {
     bucket.tokens -= cost
     return 0
   }
