@@ -187,7 +187,7 @@ test.each<[string, unknown]>([
   ['a string as expiry', { ...ANN, expiresAt: '2030-01-01' }],
   ['an endless expiry', { ...ANN, expiresAt: Infinity }],
   ['NaN as expiry', { ...ANN, expiresAt: NaN }],
-])('[P8] an application that gives %s admits nobody', async (_what, given) => {
+])('[W2] an application that gives %s admits nobody', async (_what, given) => {
   const { admitWith, logged } = setUp()
   await expect(admitWith(() => given)).rejects.toMatchObject({
     code: 'unauthenticated',

@@ -117,7 +117,7 @@ describe('[P10] exp', () => {
   })
 })
 
-describe('[P8] refused with unauthenticated and the same message for all', () => {
+describe('[W2] refused with unauthenticated and the same message for all', () => {
   const { iss: _iss, ...withoutIssuer } = CLAIMS
   const { aud: _aud, ...withoutAudience } = CLAIMS
   const { exp: _exp, ...withoutExpiry } = CLAIMS
@@ -155,7 +155,7 @@ describe('[P8] refused with unauthenticated and the same message for all', () =>
     ['no audience', tokenOf(withoutAudience)],
     ['no sub', tokenOf(withoutSubject)],
     ['17 KiB', tokenOf({ ...CLAIMS, team: 'x'.repeat(16_384) })],
-  ])('[P8] %s', async (_what, token) => {
+  ])('[W2] %s', async (_what, token) => {
     const { code, message, retryable } = await refusalOf(token)
     expect(code).toBe('unauthenticated')
     expect(message).toBe('the server does not accept this token')
@@ -181,7 +181,7 @@ test.each<[string, object]>([
   ['a number as sub', { sub: 7 }],
   ['a sub that is no user id', { sub: 'ann smith' }],
   ['an exp in ms', { exp: NOW_S * 1_000 }],
-])('[P8][T3] %s in a genuine token admits nobody', async (_what, odd) => {
+])('[W2][T3] %s in a genuine token admits nobody', async (_what, odd) => {
   const handshake = { token: tokenOf({ ...CLAIMS, ...odd }), connectionId: 'c' } as Handshake
   const options = { authenticate: jwtAuth(OPTIONS), anonymous: true, handshakeTimeoutMs: 10_000 }
   const admitted = admit(handshake, options, { runtime, logger: silentLogger })

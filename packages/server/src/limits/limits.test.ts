@@ -37,7 +37,7 @@ const CONTRACT: Limits = {
   maxRetainedBytes: 268_435_456,
 }
 
-test('[L1][L2][L3][L4][L5][L6][L7][L9][L10][L11][L12][L15][L16][L17][L18] the defaults are those of the contract', () => {
+test('the defaults are those of section 7 of the contract', () => {
   expect(resolveLimits()).toEqual(CONTRACT)
   expect(resolveLimits({})).toEqual(LIMIT_DEFAULTS)
 })
@@ -101,7 +101,7 @@ describe('0', () => {
     'emptyChannelTtlMs',
     'maxRetainedBytes',
   ] as const
-  test.each(nothing)('[L2][L12][L18] %s 0 keeps nothing', (name) => {
+  test.each(nothing)('%s 0 keeps nothing', (name) => {
     expect(resolveLimits({ [name]: 0 })[name]).toBe(0)
   })
 

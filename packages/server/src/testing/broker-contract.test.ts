@@ -327,7 +327,7 @@ const FAULTS: [string, RegExp, Fault][] = [
   ],
   [
     'takes publishes after its end',
-    /^\[P5\] a closed broker/,
+    /^\[P6\] a closed broker/,
     () => {
       const inner = new MemoryBroker()
       return {

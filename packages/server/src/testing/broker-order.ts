@@ -137,7 +137,7 @@ export function describeOrder(test: BrokerTest, facts: { survivesRestart: boolea
     assert.equal((await world.broker.subscribers('typing', 2)).position.seq, 0)
   })
 
-  test('[P5] a closed broker takes nothing, and says so', async (create) => {
+  test('[P6] a closed broker takes nothing, and says so', async (create) => {
     const world = await BrokerWorld.open(create)
     await world.publish('a', 'm1')
     await world.broker.subscribers('a', 1)
