@@ -134,7 +134,8 @@ export interface Broker {
   start(sink: BrokerSink, context: BrokerContext): Promise<{ windowEpoch: string }>
   /**
    * Appends one message. Ephemeral drafts are announced and forgotten: `seq` 0, `epoch` `''`.
-   * @throws RealtimeError `out_of_order` · `id_conflict` · `broker_unavailable` · `publish_failed`
+   * @throws RealtimeError `out_of_order` · `id_conflict` · `broker_unavailable` · `publish_failed` ·
+   *   `channel_full` (it knows as many topics as it can, and all of them have subscribers)
    */
   publish(topic: Topic, draft: Draft, policy: StreamPolicy): Maybe<Accepted>
   /**
@@ -149,6 +150,7 @@ export interface Broker {
    * Tells how many connections of this server subscribe to the topic now, and how many of those are
    * live (the others still page [W10]; `deliveredTo` counts live ones only). 0: no more of the topic
    * is needed here. `total` counts all servers' subscribers, paging ones too.
+   * @throws RealtimeError `broker_unavailable` · `channel_full` (as `publish`); never for 0
    */
   subscribers(
     topic: Topic,
