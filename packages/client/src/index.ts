@@ -18,6 +18,11 @@ export { type ConnectionEvent, type ConnectionStatus } from './connection/driver
 export { type Wake } from './connection/wake.js'
 export { type HistoryOptions } from './history.js'
 export { type CreateLink, type Handshake, type Link, type LinkListener } from './link/link.js'
+export {
+  socketIoLink,
+  type SocketIoLinkOptions,
+  type TransportName,
+} from './link/socket-io-link.js'
 export { type RealtimeOptions } from './options.js'
 export { type PublishOptions } from './publishing/entry.js'
 export { type OutboxEvent } from './publishing/outbox.js'
