@@ -177,7 +177,7 @@ function readOrigins(typed: readonly string[] | undefined, given: Given | null):
       ? ['--cors-origin', typed]
       : [given?.name ?? '', given?.value.split(/[\s,]+/).filter((part) => part !== '') ?? []]
   for (const value of values) {
-    if (value === '*' || isOrigin(value)) continue
+    if (isOrigin(value)) continue
     throw wrongUsage(
       `${name} must be an origin such as https://app.example.com, got ${JSON.stringify(value)}`,
     )

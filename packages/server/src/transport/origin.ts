@@ -8,12 +8,12 @@ export interface OriginRequest {
 
 /**
  * Whether a request may come in [W9]: no `Origin` (not a browser), the request's own host, or a
- * listed origin. `origins` holds origins as browsers send them, or `*`.
+ * listed origin. `origins` holds origins as browsers send them.
  */
 export function originAllowed(request: OriginRequest, origins: readonly string[]): boolean {
   const { origin, host } = request
   if (origin === undefined) return true
-  if (origins.includes('*') || origins.includes(origin.toLowerCase())) return true
+  if (origins.includes(origin.toLowerCase())) return true
   const url = parseUrl(origin)
   // The scheme is the proxy's business: it may end TLS in front of us.
   return url !== null && host !== undefined && sameHost(url, host)

@@ -237,13 +237,12 @@ function addressOf(socket: Socket, trustProxy: boolean): string {
 
 /** A refusal as Socket.IO sends it: `data` is `{ code, message, retryable, retryAfterMs? }` [W2]. */
 function connectError(error: unknown): Error {
-  const { code, message, retryable, retryAfterMs, details } = toWireFailure(error)
+  const { code, message, retryable, retryAfterMs } = toWireFailure(error)
   const data = {
     code,
     message,
     retryable,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
-    ...(details !== undefined && { details }),
   }
   return Object.assign(new Error(message), { data })
 }
