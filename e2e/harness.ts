@@ -98,6 +98,11 @@ export class World implements AsyncDisposable {
     await this.#running.kill()
   }
 
+  /** The server ends as it should. */
+  async stop(): Promise<void> {
+    await this.#running.close()
+  }
+
   /** Another server, with nothing known of the one before, on the same port. */
   async revive(): Promise<void> {
     const { port } = this.#running
