@@ -94,6 +94,8 @@ export class MessageList implements View {
       else this.#scroll.toEnd()
     } else {
       this.#scroll.keeping(this.#rowsElement, change)
+      // At the very top nothing scrolls any more: no event would ask for what has come above.
+      if (this.#scroll.isNearTop && range.start > 0) return this.#showOlder(view, range.end)
     }
     this.#updateBelow(view)
   }
@@ -132,7 +134,7 @@ export class MessageList implements View {
     if (atEnd && end < entries.length) {
       this.#moveEnd(entries[Math.min(entries.length, end + STEP) - 1]?.key ?? null)
     } else if (this.#scroll.isNearTop && start > 0) {
-      this.#moveEnd(entries[Math.max(0, end - STEP - 1)]?.key ?? null)
+      this.#showOlder(view, end)
     } else if (this.#scroll.isNearTop && !atEnd && view.earlier === 'maybe') {
       // The part that is shown stops growing at its newer end, so that older ones fit in.
       this.#context.session.loadEarlier()
@@ -144,6 +146,10 @@ export class MessageList implements View {
     this.#endKey = following ? null : (entries[end - 1]?.key ?? null)
     this.#updateBelow(view)
     this.look()
+  }
+
+  #showOlder({ timeline }: RoomView, end: number): void {
+    this.#moveEnd(timeline.entries[Math.max(0, end - STEP - 1)]?.key ?? null)
   }
 
   #moveEnd(endKey: string | null): void {
