@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+
+/** The playground as `npm start` leaves it: supervisor, server and built page on one port. */
+export interface Playground {
+  readonly port: number
+  /** Where its page is, by one of the machine's own names. */
+  address(host?: LocalName): string
+  /** What it has printed until now. */
+  readonly output: string
+  stop(): Promise<void>
+}
+
+/** Browsers treat the two differently where the network is taken away. */
+export type LocalName = 'localhost' | '127.0.0.1'
+
+const START = fileURLToPath(new URL('../../examples/playground/start.mjs', import.meta.url))
+const STOP_LIMIT_MS = 20_000
+
+/** Starts it on a free port; the build must be there. */
+export async function startPlayground(): Promise<Playground> {
+  const child = spawn(process.execPath, [START], {
+    env: { ...process.env, PORT: String(await freePort()) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const listening = new Promise<number>((resolve, reject) => {
+    const hear = (text: string): void => {
+      output += text
+      const port = /http:\/\/localhost:(\d+)/.exec(output)?.[1]
+      if (port !== undefined) resolve(Number(port))
+    }
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', hear)
+    child.once('error', reject)
+    void exited.then(() => reject(new Error(`the playground did not start:\n${output}`)))
+  })
+  const port = await listening
+  return {
+    port,
+    address: (host = '127.0.0.1') => `http://${host}:${port}`,
+    get output() {
+      return output
+    },
+    async stop() {
+      child.kill('SIGINT')
+      const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
+      await exited
+      clearTimeout(limit)
+    },
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      const port = typeof address === 'object' && address !== null ? address.port : 0
+      probe.close(() => resolve(port))
+    })
+  })
+}
