@@ -53,6 +53,8 @@ export class Connection {
   /** Requests that occupy a place of [L15], and those that wait for one. */
   requestsInProgress = 0
   readonly backlog: Job[] = []
+  /** Whether what waits is being started at the moment: a loop, so that it needs no stack. */
+  startingBacklog = false
   /** When malformed requests arrived, by the monotonic clock, within the last minute [W7]. */
   malformedAt: number[] = []
   #pageWaiters: (() => void)[] = []

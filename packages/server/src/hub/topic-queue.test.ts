@@ -50,3 +50,15 @@ test('[W6] a thousand tasks that end at once keep nothing', () => {
   expect(ran).toBe(1_000)
   expect(queue.size).toBe(0)
 })
+
+test('[W6][P7] 20,000 requests behind a slow one cost no stack', async () => {
+  const queue = new TopicQueue()
+  const first = gate()
+  let ran = 0
+  queue.add(['a'], () => first.promise)
+  for (let count = 0; count < 20_000; count += 1) queue.add(['a'], () => void (ran += 1))
+  first.open()
+  await new Promise(setImmediate)
+  expect(ran).toBe(20_000)
+  expect(queue.size).toBe(0)
+})

@@ -33,20 +33,32 @@ export class TopicQueue {
     return this.#queues.size
   }
 
+  /** A loop, no recursion: thousands may wait behind one slow request. */
   #start(task: Task): void {
-    const result = task.run()
-    if (result instanceof Promise) void result.finally(() => this.#finish(task))
-    else this.#finish(task)
+    const ready = [task]
+    for (let next = ready.shift(); next !== undefined; next = ready.shift()) {
+      const started = next
+      const result = started.run()
+      if (result instanceof Promise) void result.finally(() => this.#finish(started))
+      else ready.push(...this.#release(started))
+    }
   }
 
   #finish(task: Task): void {
+    for (const next of this.#release(task)) this.#start(next)
+  }
+
+  /** Takes a task out of its queues; gives those that nothing stands before any more. */
+  #release(task: Task): Task[] {
+    const ready: Task[] = []
     for (const topic of task.topics) {
       const queue = this.#queues.get(topic)
       if (queue === undefined) continue
       queue.shift()
       const next = queue[0]
       if (next === undefined) this.#queues.delete(topic)
-      else if ((next.waiting -= 1) === 0) this.#start(next)
+      else if ((next.waiting -= 1) === 0) ready.push(next)
     }
+    return ready
   }
 }

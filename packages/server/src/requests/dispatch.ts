@@ -133,12 +133,16 @@ function start(context: RequestContext, connection: Connection, job: Job): void 
 }
 
 function startWaiting(context: RequestContext, connection: Connection): void {
+  // What is started may have ended already: then the loop below goes on, not another one inside it.
+  if (connection.startingBacklog) return
+  connection.startingBacklog = true
   for (;;) {
     const next = connection.backlog[0]
-    if (next === undefined || !hasPlace(context, connection, next)) return
+    if (next === undefined || !hasPlace(context, connection, next)) break
     connection.backlog.shift()
     start(context, connection, next)
   }
+  connection.startingBacklog = false
 }
 
 type Queued = SubscribeRequest | UnsubscribeRequest | PublishRequest | HistoryRequest
