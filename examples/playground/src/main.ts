@@ -73,7 +73,13 @@ function start(root: HTMLElement, announcer: Announcer): void {
     })
   }
   show(language)
+  let { active } = state
   store.subscribe((next) => {
+    if (next.active !== active) {
+      active = next.active
+      // A reload opens the room that one is in, whichever was asked for at first.
+      history.replaceState(null, '', `?room=${encodeURIComponent(active)}`)
+    }
     if (next.inspectorOpen !== local.read('inspector', isBoolean)) {
       local.write('inspector', next.inspectorOpen)
     }
