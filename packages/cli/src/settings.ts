@@ -185,10 +185,9 @@ function readOrigins(typed: readonly string[] | undefined, given: Given | null):
   return [...values]
 }
 
+/** Scheme, host and port, also of schemes that applications on phones have (`capacitor://localhost`). */
 function isOrigin(value: string): boolean {
-  if (!URL.canParse(value)) return false
-  const { origin, protocol } = new URL(value)
-  return (protocol === 'http:' || protocol === 'https:') && origin === value.toLowerCase()
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s*@]+\/?$/iu.test(value) && URL.canParse(value)
 }
 
 function readLogLevel(given: Given | null): LogLevel {

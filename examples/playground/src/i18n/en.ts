@@ -21,6 +21,7 @@ export const en = {
   'rooms.addLabel': 'Name of the room',
   'rooms.addConfirm': 'Open',
   'rooms.addInvalid': 'Letters, digits and - only, at most 40',
+  'rooms.tooMany': 'No more than {count} rooms',
   'rooms.unread.one': '{count} unread message',
   'rooms.unread.other': '{count} unread messages',
 
@@ -50,7 +51,7 @@ export const en = {
   'status.closed': 'Closed',
 
   'banner.connecting': 'Connecting …',
-  'banner.waiting': 'The line is down. Next attempt in {seconds} s.',
+  'banner.waiting': 'The line is down. Next attempt in {seconds}\u00a0s.',
   'banner.trying': 'The line is down. Trying again …',
   'banner.cut': 'You have cut the line.',
   'banner.calm': 'What you write is kept and goes out in order.',

@@ -23,6 +23,7 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   'rooms.addLabel': '房间名称',
   'rooms.addConfirm': '打开',
   'rooms.addInvalid': '只能用文字、数字和 -，最多 40 个字符',
+  'rooms.tooMany': '最多 {count} 个房间',
   'rooms.unread.one': '{count} 条未读消息',
   'rooms.unread.other': '{count} 条未读消息',
 

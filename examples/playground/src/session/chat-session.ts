@@ -88,11 +88,13 @@ export class ChatSession {
     this.#client.connect().catch(() => undefined)
   }
 
-  selectRoom(room: string): void {
+  /** Opens a room; false where it would be one too many. */
+  selectRoom(room: string): boolean {
     const { store, session } = this.#parts
-    if (!store.get().rooms.some((view) => view.room === room)) this.#add(room)
+    if (!store.get().rooms.some((view) => view.room === room) && !this.#add(room)) return false
     store.update((state) => withActive(state, room))
     session.write('room', room)
+    return true
   }
 
   loadEarlier(): void {
@@ -128,15 +130,16 @@ export class ChatSession {
     this.#parts.store.update((state) => withLooking(state, isLooking))
   }
 
-  #add(room: string): void {
+  #add(room: string): boolean {
     const { store, session } = this.#parts
-    if (store.get().rooms.length >= MAX_ROOMS) return
+    if (store.get().rooms.length >= MAX_ROOMS) return false
     store.update((state) => ({ ...state, rooms: [...state.rooms, newRoom(room, null)] }))
     session.write(
       'rooms',
       store.get().rooms.map((view) => view.room),
     )
     this.#open(room)
+    return true
   }
 
   #open(room: string): void {
@@ -173,6 +176,8 @@ export class ChatSession {
       topics: this.#topics(),
     }))
     this.#keepRead()
+    // What a message from the past has settled is not waiting any more.
+    this.outgoing.keep()
   }
 
   /** Up to where each room was read, so that a reload knows where one had left off. */

@@ -26,6 +26,7 @@ export interface OutgoingParts {
 /** The messages of one's own on their way: sent, followed, kept until they are acknowledged. */
 export class Outgoing {
   readonly #parts: OutgoingParts
+  #keptText: string | null = null
 
   constructor(parts: OutgoingParts) {
     this.#parts = parts
@@ -86,7 +87,7 @@ export class Outgoing {
         timeline: removed(current.timeline, id),
       })),
     )
-    this.#keep()
+    this.keep()
     return message
   }
 
@@ -99,18 +100,18 @@ export class Outgoing {
         unreadKey: null,
       })),
     )
-    this.#keep()
+    this.keep()
     const { key: id, text, name } = message
     const topic = chatTopic(room)
     client.publish(topic, { text, name }, { id }).then(
       (ack) => {
         const place = { epoch: ack.epoch, seq: ack.seq }
         this.#settle(topic, id, { state: 'acknowledged', deliveredTo: ack.deliveredTo }, place)
-        this.#keep()
+        this.keep()
       },
       (error: unknown) => {
         this.#settle(topic, id, { state: 'failed', failure: deliveryFailureOf(error) })
-        this.#keep()
+        this.keep()
       },
     )
   }
@@ -131,8 +132,12 @@ export class Outgoing {
     })
   }
 
-  #keep(): void {
+  /** Writes down what would be lost with the page, where that has changed. */
+  keep(): void {
     const pending = pendingOf(this.#parts.store.get())
+    const text = JSON.stringify(pending)
+    if (text === this.#keptText) return
+    this.#keptText = text
     this.#parts.kept.write(pending.length === 0 ? null : pending)
   }
 }

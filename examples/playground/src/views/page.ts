@@ -21,7 +21,9 @@ export type PageContext = Omit<ViewContext, 'focusComposer'>
 export function mountPage(root: HTMLElement, base: PageContext): () => void {
   const { store, words } = base
   const attention = pageAttention()
-  const context: ViewContext = { ...base, focusComposer: () => composer.focus() }
+  // What a sheet covers takes no focus before the page has been updated, at the end of this turn.
+  const focusComposer = (): void => queueMicrotask(() => composer.focus())
+  const context: ViewContext = { ...base, focusComposer }
   const composer: Composer = new Composer(context, {
     onSend: () => list.toLatest(),
     scrollBy: (pages) => list.scrollBy(pages),
@@ -57,7 +59,7 @@ export function mountPage(root: HTMLElement, base: PageContext): () => void {
 
   const closeSheet = (): void => {
     show({ sheet: null })
-    composer.focus()
+    focusComposer()
   }
   const side = h(
     'aside',
@@ -78,7 +80,7 @@ export function mountPage(root: HTMLElement, base: PageContext): () => void {
     h('h2', { class: 'section-title' }, words.text('inspector.title')),
     closeButton(words.text('inspector.close'), () => {
       show({ inspectorOpen: false, sheet: null })
-      composer.focus()
+      focusComposer()
     }),
     client.element,
     server.element,
@@ -94,6 +96,7 @@ export function mountPage(root: HTMLElement, base: PageContext): () => void {
     root.dataset['inspector'] = state.inspectorOpen ? 'open' : 'closed'
     // What a sheet covers can be neither reached by Tab nor read out.
     chat.element.inert = sheet !== null
+    side.inert = sheet === 'inspector'
     chat.update(state)
     rooms.update(state)
     switches.update(state)

@@ -1,4 +1,4 @@
-import { roomNameOf } from '../chat/rooms.js'
+import { MAX_ROOMS, roomNameOf } from '../chat/rooms.js'
 import { unreadOf } from '../chat/unread.js'
 import { cleanName, MAX_NAME_LENGTH } from '../person.js'
 import type { AppState } from '../state.js'
@@ -77,7 +77,7 @@ export class RoomsPanel implements View {
         'data-unread': String(unread),
         'aria-current': isActive ? 'true' : undefined,
       },
-      () => this.#select(key),
+      () => void this.#select(key),
       icon('hash'),
       h('span', { class: 'name' }, roomLabel(key, words)),
       unread === 0 || isActive
@@ -94,11 +94,12 @@ export class RoomsPanel implements View {
     return element
   }
 
-  #select(room: string): void {
+  #select(room: string): boolean {
     const { session, store } = this.#context
-    session.selectRoom(room)
+    if (!session.selectRoom(room)) return false
     store.update((state) => ({ ...state, sheet: null }))
     this.#context.focusComposer()
+    return true
   }
 
   /** Arrows move between rooms, as in any list. */
@@ -139,11 +140,14 @@ export class RoomsPanel implements View {
     form.addEventListener('submit', (event) => {
       event.preventDefault()
       const room = roomNameOf(input.value)
-      setText(fault, room === null ? words.text('rooms.addInvalid') : '')
-      if (room === null) return
-      input.value = ''
-      show(false)
-      this.#select(room)
+      if (room === null) {
+        setText(fault, words.text('rooms.addInvalid'))
+      } else if (this.#select(room)) {
+        input.value = ''
+        show(false)
+      } else {
+        setText(fault, words.text('rooms.tooMany', { count: MAX_ROOMS }))
+      }
     })
     form.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return
