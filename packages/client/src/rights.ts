@@ -10,7 +10,6 @@ import {
   type RuleSet,
   type Topic,
 } from '@bmt-central/realtime-protocol'
-import type { Session } from './connection/session.js'
 import type { Draft } from './publishing/entry.js'
 
 /** The permission that a built-in rule asks for [R2]. */
@@ -22,9 +21,9 @@ export class Rights {
   #rules: RuleSet | null = null
   #connected: ConnectedEvent | null = null
 
-  learn(session: Session): void {
-    this.#rules = session.rules
-    this.#connected = session.connected
+  learn({ rules, connected }: { rules: RuleSet | null; connected: ConnectedEvent }): void {
+    this.#rules = rules
+    this.#connected = connected
   }
 
   get user(): ConnectedEvent['user'] | null {
@@ -66,11 +65,13 @@ export class Rights {
 
   /** Whether the server may admit this; yes where only it can tell. */
   allows(action: Action, question: RightsQuestion): boolean {
+    if (this.#rules === null) return true
     const { user } = this
     const own = user?.userId === question.userId ? user.permissions : undefined
-    return (
-      this.#rules === null || mayBeAllowed(this.#rules, action, { permissions: own, ...question })
-    )
+    return mayBeAllowed(this.#rules, action, {
+      ...question,
+      permissions: question.permissions ?? own,
+    })
   }
 
   get known(): boolean {

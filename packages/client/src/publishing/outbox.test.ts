@@ -156,6 +156,18 @@ describe('time', () => {
     expect(ids(link)).toEqual([])
   })
 
+  test('[L14][P5] what outlived its time in a sleep is not sent again on waking', async () => {
+    const { client, runtime, connected } = testClient()
+    const link = await connected()
+    const published = failureOf(client.publish('room', 1, { ttlMs: 60_000 }))
+    await runtime.settle()
+    link.waiting('publish')[0]?.refuse('publish_failed', { retryAfterMs: 5_000 })
+    runtime.sleep(60_000)
+    await runtime.advance(5_000)
+    expect(ids(link)).toHaveLength(1)
+    expect(await published).toMatchObject({ code: 'expired', details: UNKNOWN })
+  })
+
   test('[L14] an attempt without an answer: the link is checked; alive, nothing is resent', async () => {
     const { client, server, runtime, connected } = testClient()
     const link = await connected()

@@ -67,8 +67,8 @@ export class Join {
     }
     if (page.gap !== undefined) {
       this.#since = { epoch: page.gap.epoch, seq: page.gap.to ?? 0 }
-      // `rewind` asks for what there is: nothing was promised that could be missing.
-      if (this.#rewind === 0) {
+      // `rewind` asks for what there is: until the first message nothing can be missing.
+      if (this.#rewind === 0 || this.replayed > 0) {
         this.#gapless = false
         local.lose(page.gap)
       }

@@ -333,6 +333,23 @@ describe('joining a live topic with its past', () => {
     expect([heard, gaps, told]).toEqual([[98, 99, 100], [], [false]])
   })
 
+  test('[C9][P3] rewind: what is lost after its first message is told', async () => {
+    const { client, server, link, runtime, heard } = await live(100)
+    const gaps: unknown[] = []
+    const sub = client.subscribe('room', ({ seq }) => heard.push(seq), { rewind: 2 })
+    sub.on('gap', (gap) => gaps.push(gap))
+    await runtime.settle()
+    answerHistory(link, 'room', { messages: [event('room', 99)], more: true, seq: 100 })
+    link.down()
+    await runtime.advance(2_000)
+    answerSubscribe(server.link, { room: { seq: 120, recovered: true } })
+    await runtime.settle()
+    const gap = { from: 100, to: 118, epoch: 'e', reason: 'expired' } as const
+    answerHistory(server.link, 'room', { gap, messages: events('room', 119, 120) })
+    expect([heard, gaps]).toEqual([[99, 119, 120], [gap]])
+    expect(sub.state).toBe('subscribed')
+  })
+
   test('[C9][P3] since: a gap in the past is told', async () => {
     const { client, link, runtime, heard } = await live(9)
     const gaps: unknown[] = []
