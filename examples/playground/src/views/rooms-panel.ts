@@ -56,6 +56,9 @@ export class RoomsPanel implements View {
   }
 
   update(state: AppState): void {
+    const focused = this.#listElement.contains(document.activeElement)
+      ? document.activeElement?.getAttribute('data-room')
+      : null
     this.#list.update(
       state.rooms.map(({ room, timeline, readUpTo }) => ({
         key: room,
@@ -63,13 +66,14 @@ export class RoomsPanel implements View {
         unread: unreadOf(timeline, readUpTo).length,
       })),
     )
+    // The button that had the focus may have been replaced.
+    if (typeof focused === 'string') this.#list.elementOf(focused)?.focus()
     if (document.activeElement !== this.#name) this.#name.value = state.person.name
   }
 
   #roomButton({ key, isActive, unread }: RoomItem): HTMLElement {
     const { words } = this.#context
-    const hadFocus = document.activeElement?.getAttribute('data-room') === key
-    const element = button(
+    return button(
       {
         class: isActive ? 'room active' : 'room',
         'data-testid': 'room',
@@ -89,9 +93,6 @@ export class RoomsPanel implements View {
             h('span', { class: 'hidden' }, ` · ${words.counted('rooms.unread', unread)}`),
           ),
     )
-    // The button that had the focus is replaced by this one.
-    if (hadFocus) queueMicrotask(() => element.focus())
-    return element
   }
 
   #select(room: string): boolean {
