@@ -3,7 +3,7 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { launchChromium } from './chromium.js'
 import { eventually } from './eventually.js'
-import { Person, type ShownMessage } from './person.js'
+import { expectCleanPages, Person, type ShownMessage } from './person.js'
 import { startPlayground, type LocalName, type Playground } from './playground.js'
 
 /** How long the network stays away where no socket ends by it. */
@@ -40,7 +40,7 @@ describe.concurrent('two people, one of whom loses the line while both write', (
   test(
     `[P1][P2][P4][C2] by the page's switch: ${title}`,
     () =>
-      chatAcross({
+      expectSameAcross({
         room: 'by-the-switch',
         host: 'localhost',
         socketEnds: true,
@@ -54,7 +54,7 @@ describe.concurrent('two people, one of whom loses the line while both write', (
   test(
     `[P1][P2][P4][C4] by a network that ends the socket: ${title}`,
     () =>
-      chatAcross({
+      expectSameAcross({
         room: 'by-the-network',
         host: '127.0.0.1',
         socketEnds: true,
@@ -67,7 +67,7 @@ describe.concurrent('two people, one of whom loses the line while both write', (
   test(
     `[P1][P2][P4][C4][C5] by a network that swallows everything for a minute: ${title}`,
     () =>
-      chatAcross({
+      expectSameAcross({
         room: 'by-silence',
         host: 'localhost',
         socketEnds: false,
@@ -80,7 +80,7 @@ describe.concurrent('two people, one of whom loses the line while both write', (
   test(
     `[P1][P2][P4][C5] by silence of which the browser says nothing, either: ${title}`,
     () =>
-      chatAcross({
+      expectSameAcross({
         room: 'by-silence-untold',
         host: 'localhost',
         before: () => {
@@ -103,7 +103,7 @@ const ADA_AWAY = ['Ada: away 1', 'Ada: away 2', 'Ada: away 3']
 const GRACE_MEANWHILE = ['Grace: meanwhile 1', 'Grace: meanwhile 2', 'Grace: meanwhile 3']
 const LATE = ['Grace: there you are', 'Ada: here I am']
 
-async function chatAcross({ room, host, before, ...way }: Loss): Promise<void> {
+async function expectSameAcross({ room, host, before, ...way }: Loss): Promise<void> {
   const visit = { address: playground.address(host), room }
   const visitOfAda = { ...visit, ...(before !== undefined && { before }) }
   await using ada = await Person.enter(browser, visitOfAda)
@@ -115,11 +115,7 @@ async function chatAcross({ room, host, before, ...way }: Loss): Promise<void> {
   const lostAt = performance.now()
   await way.lose(ada)
   await writeAll(ada, ADA_AWAY.slice(0, 1))
-  if (!way.socketEnds) {
-    // The page still believes in its line, and has handed over what does not arrive.
-    expect(await ada.stateOf('Ada: away 1')).toBe('sent')
-    expect(await ada.status()).toBe('connected')
-  }
+  if (!way.socketEnds) await expectBelieving(ada)
   await Promise.all([writeAll(ada, ADA_AWAY.slice(1)), writeAll(grace, GRACE_MEANWHILE)])
   await eventually(async () => expect(await ada.status()).toBe('reconnecting'))
   expect(line?.isClosed()).toBe(way.socketEnds)
@@ -133,12 +129,17 @@ async function chatAcross({ room, host, before, ...way }: Loss): Promise<void> {
   expect(placesOf(await ada.messages())).toEqual(placesOf(await grace.messages()))
   await expectRecovered(ada)
   expect(await grace.figure('reconnects')).toBe('0')
-  ada.expectCleanPage()
-  grace.expectCleanPage()
+  expectCleanPages(ada, grace)
 }
 
 async function writeAll(person: Person, texts: readonly string[]): Promise<void> {
   for (const text of texts) await person.write(text)
+}
+
+/** The page still takes its line for whole, and has handed over what does not arrive. */
+async function expectBelieving(person: Person): Promise<void> {
+  expect(await person.stateOf('Ada: away 1')).toBe('sent')
+  expect(await person.status()).toBe('connected')
 }
 
 /** Neither sees what the other writes, and both are told the truth about their own. */

@@ -6,7 +6,7 @@ import type {
   WebSocket,
 } from 'playwright-core'
 import { expect } from 'vitest'
-import { eventually } from './eventually.js'
+import { eventually, PATIENCE_MS } from './eventually.js'
 
 /** What a person sees of one message. */
 export interface ShownMessage {
@@ -33,6 +33,8 @@ export interface Visit {
   /** Runs in the page ahead of everything else. */
   readonly before?: () => void
 }
+
+const PATIENCE = { timeout: PATIENCE_MS }
 
 /** What the browser itself says where the network is gone: no fault of the page. */
 const NETWORK_COMPLAINT =
@@ -90,7 +92,7 @@ export class Person implements AsyncDisposable {
   }
 
   async isConnected(): Promise<void> {
-    await eventually(async () => expect(await this.status()).toBe('connected'))
+    await this.page.locator('[data-testid=status][data-status=connected]').waitFor(PATIENCE)
   }
 
   status(): Promise<string | null> {
@@ -135,21 +137,24 @@ export class Person implements AsyncDisposable {
 
   /** Waits until all of these are shown, in whatever order. */
   async sees(texts: readonly string[]): Promise<void> {
-    await eventually(async () =>
-      expect(await this.texts()).toEqual(expect.arrayContaining([...texts])),
-    )
+    await eventually(async () => {
+      const shown = new Set(await this.texts())
+      const missing = texts.filter((text) => !shown.has(text))
+      if (missing.length > 0) throw new Error(`not shown: ${missing.join(' | ')}`)
+    })
   }
 
   /** One of the inspector's figures. */
   figure(name: string): Promise<string | null> {
     return this.page.locator(`[data-figure=${name}]`).textContent()
   }
+}
 
-  /** Nothing in the console, and nobody asked but the playground itself. */
-  expectCleanPage(): void {
-    expect(this.faults).toEqual([])
-    const { host } = new URL(this.page.url())
-    const foreign = [...this.origins].filter((origin) => new URL(origin).host !== host)
-    expect(foreign).toEqual([])
+/** Nothing in the console, and nobody asked but the playground itself. */
+export function expectCleanPages(...people: readonly Person[]): void {
+  for (const { faults, origins, page } of people) {
+    expect(faults).toEqual([])
+    const { host } = new URL(page.url())
+    expect([...origins].filter((origin) => new URL(origin).host !== host)).toEqual([])
   }
 }

@@ -3,7 +3,7 @@ import type { Browser, Locator } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { launchChromium } from './chromium.js'
 import { eventually } from './eventually.js'
-import { Person } from './person.js'
+import { expectCleanPages, Person } from './person.js'
 import { startPlayground, type Playground } from './playground.js'
 
 let playground: Playground
@@ -62,7 +62,7 @@ test('[W10][W13] the newest come on entry, earlier ones as one scrolls up, each 
   await eventually(async () => {
     expect(await ada.page.getByTestId('top').textContent()).toBe('This is the beginning.')
   })
-  ada.expectCleanPage()
+  expectCleanPages(ada)
 })
 
 test('[W13] however long a room is, at most 500 messages are in the document', async () => {
@@ -83,7 +83,7 @@ test('[W13] however long a room is, at most 500 messages are in the document', a
   await ada.page.getByTestId('new-below').click()
   await eventually(async () => expect((await seqsOf(ada)).at(-1)).toBe(600))
   expect(await distanceToEnd(list)).toBeLessThan(2)
-  ada.expectCleanPage()
+  expectCleanPages(ada)
 })
 
 test('a reader stays where they are, and is told of what is new below', async () => {
@@ -109,8 +109,7 @@ test('a reader stays where they are, and is told of what is new below', async ()
   await grace.write('Third')
   await ada.sees(['Third'])
   await eventually(async () => expect(await distanceToEnd(list)).toBeLessThan(2))
-  ada.expectCleanPage()
-  grace.expectCleanPage()
+  expectCleanPages(ada, grace)
 })
 
 test('another room counts what is new, and a line marks where one had left off', async () => {
@@ -145,8 +144,7 @@ test('another room counts what is new, and a line marks where one had left off',
   await ada.page.goto(`${playground.address()}/?room=workshop`)
   await ada.sees(['During the reload'])
   await expectUnreadLineBefore(ada, 'During the reload')
-  ada.expectCleanPage()
-  grace.expectCleanPage()
+  expectCleanPages(ada, grace)
 })
 
 /** Up to where the page knows that a room was read, in what it keeps across a reload. */
@@ -197,8 +195,7 @@ test('text from others is text: no markup, links that tell nothing, long words t
     const overflow = await list.evaluate((element) => element.scrollWidth - element.clientWidth)
     expect(overflow).toBe(0)
   }
-  ada.expectCleanPage()
-  grace.expectCleanPage()
+  expectCleanPages(ada, grace)
 })
 
 test("a name is text, too, and a stranger's message without one does not break the room", async () => {
@@ -212,8 +209,7 @@ test("a name is text, too, and a stranger's message without one does not break t
   const author = ada.page.locator('.message .author').first()
   expect(await author.textContent()).toBe('<i>Grace</i>')
   expect(await ada.page.getByTestId('messages').locator('i').count()).toBe(0)
-  ada.expectCleanPage()
-  grace.expectCleanPage()
+  expectCleanPages(ada, grace)
 })
 
 test('[P11] one sees who is typing, and that they have stopped', async () => {
@@ -228,6 +224,5 @@ test('[P11] one sees who is typing, and that they have stopped', async () => {
   await eventually(async () => expect(await typing.textContent()).toBe(''))
   // Typing is no message: nothing of it is numbered, kept or counted.
   expect(await seqsOf(ada)).toEqual([1])
-  ada.expectCleanPage()
-  grace.expectCleanPage()
+  expectCleanPages(ada, grace)
 })

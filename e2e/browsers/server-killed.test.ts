@@ -4,7 +4,7 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { launchChromium } from './chromium.js'
 import { eventually } from './eventually.js'
-import { Person, type ShownMessage } from './person.js'
+import { expectCleanPages, Person, type ShownMessage } from './person.js'
 import { startPlayground, type Playground } from './playground.js'
 
 let playground: Playground
@@ -214,8 +214,7 @@ test('[P3][P4][P5] a killed server: what is shown stays, what cannot be known is
   expect((await grace.texts()).filter((text) => text === 'Ada: on its way')).toHaveLength(1)
   expect(await failure.count()).toBe(0)
   expect(await ada.page.getByTestId('gap').count()).toBe(1)
-  ada.expectCleanPage()
-  grace.expectCleanPage()
+  expectCleanPages(ada, grace)
 })
 
 /** The messages of a person, once there are so many and none of their own is under way. */
