@@ -119,8 +119,8 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close()))
-    await this.#running.close()
     await Promise.all(this.#proxies.map((proxy) => proxy[Symbol.asyncDispose]()))
+    await this.#running.close()
     if (this.#failures.length > 0) throw new Error(`reported: ${this.#failures.join('\n')}`)
   }
 

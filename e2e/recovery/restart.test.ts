@@ -1,21 +1,10 @@
-import { RealtimeError } from '@bmt-central/realtime'
 import { expect, test } from 'vitest'
+import { failureOf } from '../failure.js'
 import { World } from '../harness.js'
 import { range, Reader } from '../reader.js'
 import { until, within } from '../until.js'
 
 const TOPIC = 'open:news'
-
-/** The error that a promise rejects with; handled at once, so that nothing is ever unhandled. */
-function failureOf(promise: Promise<unknown>): Promise<RealtimeError> {
-  return promise.then(
-    () => Promise.reject(new Error('it did not reject')),
-    (error: unknown) => {
-      if (error instanceof RealtimeError) return error
-      throw error
-    },
-  )
-}
 
 test('[P2][P3][C1] the server is killed and comes back empty: `epoch_changed` first, then the new epoch from its first on', async () => {
   await using world = await World.start()

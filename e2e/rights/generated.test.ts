@@ -41,6 +41,7 @@ function can(client: RealtimeClient, request: { user: Principal; action: string;
 // 20 worlds of 500 requests: 10,000 cases, each asked three times.
 describe.each(Object.entries(KNOWLEDGE))('with %s', (_, server) => {
   test('[R8][R5][R7][P8] on 10,000 generated cases the client never denies what the server allows', async () => {
+    const faults: object[] = []
     let cases = 0
     const tally = { allow: 0, permission_denied: 0, invalid_topic: 0 }
     for (let seed = 1; seed <= WORLDS; seed += 1) {
@@ -60,13 +61,14 @@ describe.each(Object.entries(KNOWLEDGE))('with %s', (_, server) => {
         some.forEach((request, index) => {
           const got = outcomes[index]
           const wanted = referenceOutcome(rules, request)
-          expect(got?.outcome, JSON.stringify({ seed, request })).toBe(wanted)
-          expect(got?.can === true || wanted !== 'allow', JSON.stringify(request)).toBe(true)
+          const falselyDenied = wanted === 'allow' && got?.can !== true
+          if (got?.outcome !== wanted || falselyDenied) faults.push({ seed, request, wanted, got })
           tally[wanted] += 1
           cases += 1
         })
       }
     }
+    expect(faults).toEqual([])
     expect(cases).toBe(10_000)
     expect(Math.min(tally.allow, tally.permission_denied)).toBeGreaterThan(1_000)
     expect(tally.invalid_topic).toBeGreaterThan(100)

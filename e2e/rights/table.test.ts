@@ -3,6 +3,7 @@ import {
   RIGHTS_CASES,
   RIGHTS_RULES,
   RIGHTS_USERS,
+  type RightsCase,
   type RightsUser,
 } from '@bmt-central/realtime-protocol/testing'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -42,6 +43,18 @@ afterAll(async () => {
   for (const { world } of casts.values()) await world[Symbol.asyncDispose]()
 })
 
+function titleOf({ rules, user, action, topic, outcome }: RightsCase): string {
+  return `${rules} ${user}: ${action} to ${shown(topic)} is ${outcome}`
+}
+
+/** Look-alikes and what cannot be seen at all by their code points; long ones by their length. */
+function shown(topic: string): string {
+  if (topic.length > 100) return `a topic of ${topic.length} characters`
+  const codePoint = (unit: string): string =>
+    `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return `"${topic.replace(/[^ -~]/g, codePoint)}"`
+}
+
 test('[R7] the table has at least 60 cases, allowed ones and refused ones', () => {
   const outcomes = (outcome: string) => RIGHTS_CASES.filter((each) => each.outcome === outcome)
   expect(RIGHTS_CASES.length).toBeGreaterThanOrEqual(60)
@@ -51,9 +64,9 @@ test('[R7] the table has at least 60 cases, allowed ones and refused ones', () =
 })
 
 describe.each([...casts])('with %s', (_, cast) => {
-  test.each(RIGHTS_CASES)(
-    '$rules $user: $action to $topic is $outcome',
-    async ({ user, action, topic, outcome }) => {
+  test.each(RIGHTS_CASES.map((each) => [titleOf(each), each] as const))(
+    '%s',
+    async (_title, { user, action, topic, outcome }) => {
       const client = await cast.client(user)
       const got = await within(attempt(client, { action, topic }), 'an answer')
       expect(got.outcome).toBe(outcome)
