@@ -1,7 +1,8 @@
 import type { EventMessage } from '@bmt-central/realtime-protocol'
 import { describe, expect, test } from 'vitest'
 import { isPendingList, pendingOf, revived } from './chat/pending.js'
-import { written, type ChatPayload } from './chat/timeline.js'
+import type { ChatPayload } from './chat/entries.js'
+import { written } from './chat/timeline.js'
 import { unreadOf } from './chat/unread.js'
 import {
   activeRoom,

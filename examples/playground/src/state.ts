@@ -6,13 +6,8 @@ import type {
   ServerStats,
 } from '@bmt-central/realtime-protocol'
 import type { Typist } from './chat/typing.js'
-import {
-  EMPTY_TIMELINE,
-  received,
-  unplacedLast,
-  type ChatPayload,
-  type Timeline,
-} from './chat/timeline.js'
+import type { ChatPayload } from './chat/entries.js'
+import { EMPTY_TIMELINE, received, unplacedLast, type Timeline } from './chat/timeline.js'
 import { newestPlace, unreadOf } from './chat/unread.js'
 import type { Person } from './person.js'
 

@@ -1,6 +1,6 @@
 import type { AppState } from '../state.js'
 import { isRecord, isString } from '../storage.js'
-import type { ChatMessage } from './timeline.js'
+import type { ChatMessage } from './entries.js'
 
 /** A message of one's own that was not acknowledged when the page went away. */
 export interface PendingMessage {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { MAX_SHOWN, rowsOf, shownRange } from './rows.js'
-import { EMPTY_TIMELINE, type ChatMessage, type Entry, type Timeline } from './timeline.js'
+import type { ChatMessage, Entry } from './entries.js'
+import { EMPTY_TIMELINE, type Timeline } from './timeline.js'
 
 const NOON = new Date(2026, 10, 24, 12).getTime()
 const DAY_MS = 86_400_000

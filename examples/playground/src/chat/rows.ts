@@ -1,6 +1,7 @@
 import type { Gap } from '@bmt-central/realtime-protocol'
 import { isSameDay } from '../format.js'
-import { isOld, type ChatMessage, type Entry, type Timeline } from './timeline.js'
+import type { ChatMessage, Entry } from './entries.js'
+import { isOld, type Timeline } from './timeline.js'
 
 /** What one line of the list shows; equal rows look the same. */
 export type Row =

@@ -1,6 +1,7 @@
 import type { EventMessage } from '@bmt-central/realtime-protocol'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { ChatMessage, ChatPayload } from './entries.js'
 import {
   delivered,
   earliestOf,
@@ -14,8 +15,6 @@ import {
   recovered,
   removed,
   written,
-  type ChatMessage,
-  type ChatPayload,
   type Timeline,
 } from './timeline.js'
 

@@ -1,5 +1,6 @@
 import type { Position } from '@bmt-central/realtime-protocol'
-import { comparePlaces, type ChatMessage, type Timeline } from './timeline.js'
+import type { ChatMessage } from './entries.js'
+import { comparePlaces, type Timeline } from './timeline.js'
 
 /** The messages of others after the last one read, oldest first; none where nothing was read yet. */
 export function unreadOf(timeline: Timeline, readUpTo: Position | null): ChatMessage[] {

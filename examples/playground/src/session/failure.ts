@@ -1,5 +1,5 @@
 import { RealtimeError } from '@bmt-central/realtime'
-import type { DeliveryFailure } from '../chat/timeline.js'
+import type { DeliveryFailure } from '../chat/entries.js'
 import type { Failure } from '../state.js'
 
 /** An error as the page keeps it: its code, which the dictionaries know, and its own words. */

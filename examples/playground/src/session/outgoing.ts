@@ -1,14 +1,8 @@
 import type { RealtimeClient } from '@bmt-central/realtime'
 import { pendingOf, revived, type PendingMessage } from '../chat/pending.js'
 import { chatTopic } from '../chat/rooms.js'
-import {
-  delivered,
-  findMessage,
-  removed,
-  written,
-  type ChatMessage,
-  type Delivery,
-} from '../chat/timeline.js'
+import type { ChatMessage, Delivery } from '../chat/entries.js'
+import { delivered, findMessage, removed, written } from '../chat/timeline.js'
 import type { PerPerson } from '../per-person.js'
 import { withOutbox, withRoom, type AppState } from '../state.js'
 import type { Store } from '../store.js'

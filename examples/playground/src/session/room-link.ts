@@ -1,6 +1,7 @@
 import type { RealtimeClient, ReceivedMessage, Subscription } from '@bmt-central/realtime'
 import type { EventMessage } from '@bmt-central/realtime-protocol'
 import { chatTopic, typingTopic } from '../chat/rooms.js'
+import type { ChatPayload } from '../chat/entries.js'
 import {
   EMPTY_TIMELINE,
   earliestOf,
@@ -9,7 +10,6 @@ import {
   merged,
   received,
   recovered,
-  type ChatPayload,
   type Timeline,
 } from '../chat/timeline.js'
 import { heard } from '../chat/typing.js'

@@ -1,5 +1,5 @@
 import { isStandardRoom } from '../chat/rooms.js'
-import type { DeliveryFailure } from '../chat/timeline.js'
+import type { DeliveryFailure } from '../chat/entries.js'
 import { en } from '../i18n/en.js'
 import type { TextKey, Words } from '../i18n/words.js'
 import type { Failure } from '../state.js'

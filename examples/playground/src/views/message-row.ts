@@ -1,5 +1,5 @@
 import type { Row } from '../chat/rows.js'
-import type { ChatMessage, Delivery } from '../chat/timeline.js'
+import type { ChatMessage, Delivery } from '../chat/entries.js'
 import { initialsOf, instantOf, linkParts, timeOf } from '../format.js'
 import type { Words } from '../i18n/words.js'
 import { button, h, type Child } from './dom.js'
