@@ -1,4 +1,5 @@
 import {
+  kindOf,
   Listeners,
   RealtimeError,
   type Cancel,
@@ -170,7 +171,16 @@ export class Journal {
 
 /** An error as text for a log, with its stack and its cause's message. */
 export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof Error)) return textOf(error)
   const cause = error.cause === undefined ? '' : ` (cause: ${describe(error.cause)})`
   return `${error.stack ?? error.message}${cause}`
+}
+
+/** Not everything that can be thrown can be made a string of. */
+function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return `${kindOf(value)} without a text`
+  }
 }

@@ -14,7 +14,6 @@ import {
   type PublishAck,
   type ServerStats,
 } from '@bmt-central/realtime-protocol'
-import type { Accepted } from './broker/broker.js'
 import { closingError, Connections } from './connections.js'
 import { catchUp } from './delivery/catch-up.js'
 import { eventMessage } from './delivery/event-json.js'
@@ -22,13 +21,13 @@ import { fanOut } from './delivery/fan-out.js'
 import { SlowConsumers } from './delivery/slow-consumer.js'
 import { connectionSnapshot } from './hub/connection-snapshot.js'
 import { Hub } from './hub/hub.js'
-import { TopicQueue } from './hub/topic-queue.js'
 import { Journal, type ConnectionSnapshot, type ServiceEvents } from './journal.js'
 import { Sweeper } from './maintenance/sweeper.js'
 import { resolveOptions, type RealtimeServiceOptions, type ResolvedOptions } from './options.js'
 import type { RequestContext } from './requests/context.js'
 import { readHistory } from './requests/history.js'
-import { publishForServer, type PublishOrder } from './requests/publish.js'
+import { OwnPublishes } from './requests/own-publishes.js'
+import type { PublishOrder } from './requests/publish.js'
 import { channelStats, serverStats } from './stats.js'
 import { TurnFlusher } from './transport/outlet.js'
 import { createTransport, type SocketIoServer, type Transport } from './transport/socket-io.js'
@@ -68,14 +67,13 @@ export class RealtimeService {
   readonly #transport: Transport
   readonly #sweeper: Sweeper
   readonly #slow: SlowConsumers
-  /** The server's own publishes keep their order for each topic, too [P1]. */
-  readonly #ownPublishes = new TopicQueue()
+  readonly #own: OwnPublishes
   readonly #startedAt: number
   #windowEpoch = ''
   #started: Promise<void> | null = null
   #closed: Promise<void> | null = null
   #brokerUp = false
-  #ownServer: HttpServer | null = null
+  readonly #ownServers: HttpServer[] = []
 
   /** @throws RealtimeError `invalid_options`, naming the option */
   constructor(options: RealtimeServiceOptions) {
@@ -100,6 +98,7 @@ export class RealtimeService {
       journal: this.#journal,
       publishing: new Map(),
     }
+    this.#own = new OwnPublishes(this.#context)
     this.#slow = new SlowConsumers(limits.maxBufferedBytes)
     this.#connections = new Connections({
       options: this.#options,
@@ -119,6 +118,7 @@ export class RealtimeService {
    */
   async attach(server: HttpServer | HttpsServer): Promise<void> {
     await this.#start()
+    this.#refuseClosed()
     this.#transport.attach(server as HttpServer)
   }
 
@@ -130,9 +130,16 @@ export class RealtimeService {
     await this.attach(server)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(port, host, resolve)
+      server.listen(port, host, () => {
+        server.off('error', reject)
+        resolve()
+      })
     })
-    this.#ownServer = server
+    server.on('error', (error) => this.#journal.failed(error, 'the HTTP server'))
+    this.#ownServers.push(server)
+    // Closed meanwhile: nobody else would close it.
+    if (this.#closed !== null) await this.#closeServers()
+    this.#refuseClosed()
     return { port: (server.address() as AddressInfo).port }
   }
 
@@ -154,18 +161,7 @@ export class RealtimeService {
     options: ServerPublishOptions = {},
   ): Promise<PublishAck> {
     const order = this.#orderOf(topic, payload, options)
-    await this.#start()
-    const accepted = await new Promise<Accepted>((resolve, reject) => {
-      this.#ownPublishes.add([order.topic], () => {
-        try {
-          const result = publishForServer(this.#context, order)
-          if (!(result instanceof Promise)) return resolve(result)
-          return result.then(resolve, reject)
-        } catch (error) {
-          return reject(error instanceof Error ? error : new Error(String(error)))
-        }
-      })
-    })
+    const accepted = await this.#own.publish(order, () => this.#start())
     const { epoch, seq, deliveredTo, duplicate } = accepted
     return { messageId: order.id, topic: order.topic, epoch, seq, deliveredTo, duplicate }
   }
@@ -225,6 +221,8 @@ export class RealtimeService {
     return serverStats(
       {
         ...this.#context,
+        slow: this.#slow,
+        own: this.#own,
         uptimeMs: Math.round(this.#options.runtime.monotonicNow() - this.#startedAt),
       },
       options.channelDetails,
@@ -278,6 +276,10 @@ export class RealtimeService {
     return this.#started
   }
 
+  #refuseClosed(): void {
+    if (this.#closed !== null) throw closingError()
+  }
+
   async #startBroker(): Promise<void> {
     const { broker, limits, runtime, logger } = this.#options
     const { windowEpoch } = await broker.start(
@@ -298,6 +300,8 @@ export class RealtimeService {
       { limits, runtime, logger },
     )
     this.#windowEpoch = windowEpoch
+    // Closed while the broker started: whoever closes waits for this, and closes the broker.
+    this.#refuseClosed()
     this.#brokerUp = true
     this.#connections.accepting = true
     this.#sweeper.every(SLOW_SWEEP_MS, 'slow readers', () => {
@@ -322,17 +326,27 @@ export class RealtimeService {
     this.#sweeper.stop()
     this.#connections.endAll(closingError())
     await this.#transport.close()
-    const server = this.#ownServer
-    if (server !== null) {
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      })
+    await this.#closeServers()
+    try {
+      if (this.#started !== null) {
+        // Its failure was told to those who asked for the start.
+        await this.#started.catch(() => undefined)
+        await this.#options.broker.close()
+      }
+    } finally {
+      this.#journal.clear()
     }
-    if (this.#started !== null) {
-      await this.#started.catch(() => undefined)
-      await this.#options.broker.close()
-    }
-    this.#journal.clear()
+  }
+
+  async #closeServers(): Promise<void> {
+    await Promise.all(
+      this.#ownServers.splice(0).map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => resolve())
+            server.closeAllConnections()
+          }),
+      ),
+    )
   }
 }

@@ -12,6 +12,8 @@ export interface StatsSources {
   readonly journal: Journal
   readonly limits: Limits
   readonly publishing: ReadonlyMap<string, unknown>
+  readonly slow: { readonly size: number }
+  readonly own: { readonly waitingBytes: { used: number; cap: number } }
   readonly uptimeMs: number
 }
 
@@ -23,11 +25,15 @@ export function serverStats(sources: StatsSources, channelDetails?: number): Ser
   let totalMessages = 0
   let waitingBytes = 0
   let backlog = 0
+  let inProgress = 0
+  let pages = 0
   let subscriptions = 0
   for (const channel of hub.channels.values()) totalMessages += channel.messageCount
   for (const connection of hub.connections.values()) {
     waitingBytes += connection.outlet.waitingBytes
     backlog += connection.backlog.length
+    inProgress += connection.requestsInProgress
+    pages += connection.pages
     subscriptions += connection.subscriptions.size
   }
   const held = broker.stats()
@@ -45,10 +51,15 @@ export function serverStats(sources: StatsSources, channelDetails?: number): Ser
     refused: Object.fromEntries(journal.refused),
     bounds: {
       connections: { used: hub.connections.size, cap: limits.maxConnections },
+      connectionsOpening: { used: hub.reservedCount, cap: limits.maxConnections },
+      slowReaders: { used: sources.slow.size, cap: places },
       topics: { used: hub.channels.size, cap: limits.maxTopics },
       subscriptions: { used: subscriptions, cap: places * limits.maxSubscriptionsPerConnection },
       waitingBytes: { used: waitingBytes, cap: places * limits.hardMaxBufferedBytes },
       waitingRequests: { used: backlog, cap: places * (limits.publishBurst + limits.requestBurst) },
+      requestsInProgress: { used: inProgress, cap: places * limits.maxRequestsInProgress },
+      pages: { used: pages, cap: places * limits.maxRequestsInProgress },
+      ownPublishBytes: sources.own.waitingBytes,
       publishesInProgress: {
         used: sources.publishing.size,
         cap: places * limits.maxRequestsInProgress,

@@ -18,10 +18,17 @@ export function withTimeLimit<T>(
       },
       (error: unknown) => {
         cancel()
-        reject(error instanceof Error ? error : new Error(String(error)))
+        reject(errorOf(error))
       },
     )
   })
+}
+
+/** What was thrown, as an error: what is none may not even have a text. */
+export function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error
+    ? thrown
+    : new Error('something was thrown that is no error', { cause: thrown })
 }
 
 /** Whether a value must be waited for: a promise of any library. */

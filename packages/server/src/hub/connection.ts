@@ -111,6 +111,11 @@ export class Connection {
     this.outlet.push(parcelOf(eventPacket(event, JSON.stringify(data))))
   }
 
+  /** Pages that are read, that wait in the outlet, and that wait for a place. */
+  get pages(): number {
+    return this.#pagesReading + this.outlet.pages + this.#pageWaiters.length
+  }
+
   /**
    * A place for one page of publications: at most four of a connection are on their way at once
    * [L16]. Gives what frees the place again when the page has been handed to the outlet.

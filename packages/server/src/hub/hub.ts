@@ -41,6 +41,11 @@ export class Hub {
     return this.#users.size
   }
 
+  /** Places that are taken for connections which have not opened yet. */
+  get reservedCount(): number {
+    return this.#admitted.size
+  }
+
   connectionsOf(userId: string): readonly Connection[] {
     return Array.from(this.#users.get(userId) ?? [])
   }
@@ -181,12 +186,6 @@ export class Hub {
       dropped += 1
     }
     return dropped
-  }
-
-  get subscriptionCount(): number {
-    let total = 0
-    for (const connection of this.connections.values()) total += connection.subscriptions.size
-    return total
   }
 }
 

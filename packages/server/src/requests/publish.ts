@@ -54,13 +54,24 @@ export function publishForConnection(
   })
 }
 
-/** The server's own publish: free of rights and rates, not of schema. */
-export function publishForServer(context: RequestContext, order: PublishOrder): Maybe<Accepted> {
-  const encoded = encode(context, order.payload)
-  const { rule } = context.hub.ruleOf(order.topic)
-  return once(context, { order, encoded }, () =>
-    append(context, { order, encoded, rule, user: null }),
-  )
+/**
+ * The server's own publish: free of rights and rates, not of schema. The payload is encoded now; `run`
+ * carries the publish out.
+ * @throws RealtimeError `validation_failed` · `invalid_message` · `payload_too_large` [L5]
+ */
+export function prepareForServer(
+  context: RequestContext,
+  given: PublishOrder,
+): { readonly bytes: number; readonly run: () => Maybe<Accepted> } {
+  const encoded = encode(context, given.payload)
+  const { rule } = context.hub.ruleOf(given.topic)
+  // A schema may look at the payload later, when its caller has changed it.
+  const payload: unknown = rule.schema === null ? null : JSON.parse(encoded.json)
+  const job: Append = { order: { ...given, payload }, encoded, rule, user: null }
+  return {
+    bytes: encoded.bytes,
+    run: () => once(context, job, () => append(context, job)),
+  }
 }
 
 /**
