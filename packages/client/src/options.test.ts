@@ -40,12 +40,22 @@ test('[C3] what is given replaces the defaults, undefined does not', () => {
 })
 
 const wrong: [string, unknown, string][] = [
-  ['no options', undefined, 'options must be an object, got undefined'],
-  ['no url', {}, 'url must be ws://, wss://, http:// or https:// and a host, got ""'],
-  ['another scheme', { url: 'ftp://x' }, 'got "ftp://x"'],
-  ['a path in the url', { url: 'https://x.example/rt' }, 'goes into the option `path`'],
-  ['an unknown option', { url, herats: 1 }, 'there is no option herats in options'],
-  ['outboxStore', { url, outboxStore: 'browser' }, 'outboxStore in options: it comes with a later'],
+  ['no options', undefined, 'the options must be an object, got nothing'],
+  ['no url', {}, 'the option url is missing'],
+  [
+    'another scheme',
+    { url: 'ftp://x' },
+    'and a host (`path` is an option of its own), got "ftp://x"',
+  ],
+  ['no host', { url: 'wss://' }, 'url must be ws://'],
+  ['a path in the url', { url: 'https://x.example/rt' }, '`path` is an option of its own'],
+  ['an unknown option', { url, herats: 1 }, 'there is no option herats'],
+  [
+    'one that only objects have',
+    JSON.parse(`{"url":"${url}","__proto__":{}}`),
+    'no option __proto__',
+  ],
+  ['outboxStore', { url, outboxStore: 'browser' }, 'no option outboxStore: it comes with a later'],
   [
     'a wrong number',
     { url, publishTimeoutMs: '5s' },
@@ -68,15 +78,16 @@ const wrong: [string, unknown, string][] = [
   [
     'an unknown nested one',
     { url, reconnect: { retries: 1 } },
-    'there is no option retries in reconnect',
+    'there is no option reconnect.retries',
   ],
+  ['no nested ones', { url, reconnect: null }, 'reconnect must be an object, got null'],
   [
     'a wrong switch',
     { url, reconnect: { enabled: 1 } },
     'reconnect.enabled must be true or false, got 1',
   ],
-  ['no runtime', { url, runtime: {} }, 'runtime must be a Runtime'],
-  ['no logger', { url, logger: { info() {} } }, 'logger must be a Logger'],
+  ['no runtime', { url, runtime: {} }, 'runtime must be a Runtime, got object'],
+  ['no logger', { url, logger: { info() {} } }, 'logger must be a Logger, got object'],
 ]
 
 test.each(wrong)('[C1] misuse is named, option and value: %s', (_, options, message) => {

@@ -56,78 +56,131 @@ export interface ResolvedOptions {
   readonly logger: Logger
 }
 
-const RECONNECT = { enabled: true, maxAttempts: -1, baseMs: 1_000, capMs: 30_000 }
-const DEFAULTS = {
-  url: '',
-  auth: null,
-  heartbeatInterval: 30_000,
-  reconnect: {},
-  maxQueueSize: 1_000,
-  maxQueueBytes: 8 * 1_024 * 1_024,
-  publishTimeoutMs: 10_000,
-  publishDeadlineMs: 60_000,
-  maxOfflineMs: 86_400_000,
-  path: '/socket.io',
-  transports: ['websocket', 'polling'],
-  runtime: systemRuntime,
-  logger: silentLogger,
+/** What one option may be. */
+interface Rule<Value> {
+  readonly fallback: Value
+  readonly valid: (value: unknown) => boolean
+  /** How that is said: "must be …". */
+  readonly expected: string
+  /** It may hold a token: only its kind is ever shown. */
+  readonly secret?: boolean
 }
+
+type Rules = Readonly<Record<string, Rule<unknown>>>
+type Values<Given extends Rules> = { readonly [Name in keyof Given]: Given[Name]['fallback'] }
+
 /** Above this no queue in memory makes sense, nor does a walk through it. */
 const MAX_QUEUE_SIZE = 100_000
+const TRANSPORTS: readonly unknown[] = ['websocket', 'polling']
+
+const number = (fallback: number, { min = 1, max = Infinity } = {}): Rule<number> => ({
+  fallback,
+  valid: (value) => typeof value === 'number' && value >= min && value <= max,
+  expected: max === Infinity ? `a number of at least ${min}` : `${min} to ${max}`,
+})
+
+const like = <Value extends object>(fallback: Value, expected: string): Rule<Value> => ({
+  fallback,
+  valid: (value) => {
+    const given = Object(value) as Record<string, unknown>
+    return Object.entries(fallback).every(([key, of]) => typeof given[key] === typeof of)
+  },
+  expected,
+})
+
+const RECONNECT = {
+  enabled: {
+    fallback: true,
+    valid: (value: unknown): boolean => typeof value === 'boolean',
+    expected: 'true or false',
+  },
+  maxAttempts: number(-1, { min: -1 }),
+  baseMs: number(1_000),
+  capMs: number(30_000),
+}
+
+const OPTIONS = {
+  url: {
+    fallback: '',
+    valid: (value: unknown): boolean =>
+      typeof value === 'string' && /^(ws|http)s?:\/\/[^/?#]+\/?([?#]|$)/i.test(value),
+    expected: 'ws://, wss://, http:// or https:// and a host (`path` is an option of its own)',
+  },
+  auth: {
+    fallback: null as Auth,
+    valid: (value: unknown): boolean => typeof value === 'string' || typeof value === 'function',
+    expected: 'a string or a function',
+    secret: true,
+  },
+  heartbeatInterval: number(30_000),
+  reconnect: like<object>({}, 'an object'),
+  maxQueueSize: number(1_000, { max: MAX_QUEUE_SIZE }),
+  maxQueueBytes: number(8 * 1_024 * 1_024),
+  publishTimeoutMs: number(10_000),
+  publishDeadlineMs: number(60_000),
+  maxOfflineMs: number(86_400_000),
+  path: {
+    fallback: '/socket.io',
+    valid: (value: unknown): boolean => typeof value === 'string' && value.startsWith('/'),
+    expected: 'a path that begins with /',
+  },
+  transports: {
+    fallback: ['websocket', 'polling'] as readonly TransportName[],
+    valid: (value: unknown): boolean =>
+      Array.isArray(value) && value.length > 0 && value.every((one) => TRANSPORTS.includes(one)),
+    expected: 'a list of websocket and polling',
+  },
+  runtime: like(systemRuntime, 'a Runtime'),
+  logger: like(silentLogger, 'a Logger'),
+}
 
 /**
  * Checks everything once, at the edge.
  * @throws RealtimeError `invalid_options`, naming the option and its value
  */
 export function resolveOptions(input: RealtimeOptions): Readonly<ResolvedOptions> {
-  const given = withDefaults('options', input, DEFAULTS)
-  const reconnect = withDefaults('reconnect', given.reconnect, RECONNECT)
-  const number = (name: keyof typeof given, max = Infinity): number =>
-    numberFrom(name, given[name], { min: 1, max })
-  const { url, auth, path, transports, runtime, logger } = given
+  const { heartbeatInterval, reconnect, logger, ...rest } = resolve('', OPTIONS, input)
   return Object.freeze({
-    url: checkUrl(url),
-    auth: checkAuth(auth),
-    heartbeatIntervalMs: number('heartbeatInterval'),
-    reconnect: Object.freeze({
-      enabled: check<boolean>(reconnect.enabled, (v) => typeof v === 'boolean', {
-        name: 'reconnect.enabled',
-        expected: 'true or false',
-      }),
-      maxAttempts: numberFrom('reconnect.maxAttempts', reconnect.maxAttempts, { min: -1 }),
-      baseMs: numberFrom('reconnect.baseMs', reconnect.baseMs, { min: 1 }),
-      capMs: numberFrom('reconnect.capMs', reconnect.capMs, { min: 1 }),
-    }),
-    maxQueueSize: number('maxQueueSize', MAX_QUEUE_SIZE),
-    maxQueueBytes: number('maxQueueBytes'),
-    publishTimeoutMs: number('publishTimeoutMs'),
-    publishDeadlineMs: number('publishDeadlineMs'),
-    maxOfflineMs: number('maxOfflineMs'),
-    path: check<string>(path, (v) => typeof v === 'string' && v.startsWith('/'), {
-      name: 'path',
-      expected: 'a path that begins with /',
-    }),
-    transports: check<TransportName[]>(transports, areTransports, {
-      name: 'transports',
-      expected: 'a list of websocket and polling',
-    }),
-    runtime: check<Runtime>(runtime, hasFunctions(systemRuntime), {
-      name: 'runtime',
-      expected: 'a Runtime',
-    }),
-    logger: guarded(
-      check<Logger>(logger, hasFunctions(silentLogger), { name: 'logger', expected: 'a Logger' }),
-    ),
+    ...rest,
+    url: required(rest.url),
+    transports: [...rest.transports],
+    heartbeatIntervalMs: heartbeatInterval,
+    reconnect: Object.freeze(resolve('reconnect.', RECONNECT, reconnect)),
+    logger: guarded(logger),
   })
 }
 
-function hasFunctions(example: object): (value: unknown) => boolean {
-  return (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.keys(example).every(
-      (key) => typeof (value as Record<string, unknown>)[key] === 'function',
-    )
+function resolve<Given extends Rules>(prefix: string, rules: Given, input: unknown): Values<Given> {
+  if (typeof input !== 'object' || input === null) {
+    const what = prefix === '' ? 'the options' : prefix.slice(0, -1)
+    throw invalid(`${what} must be an object, got ${kindOf(input)}`)
+  }
+  const values: Record<string, unknown> = {}
+  for (const [name, { fallback }] of Object.entries(rules)) values[name] = fallback
+  for (const [name, value] of Object.entries(input)) {
+    if (value === undefined) continue
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
+    if (rule === undefined) {
+      const later = name === 'outboxStore' ? ': it comes with a later version' : ''
+      throw invalid(`there is no option ${prefix}${name}${later}`)
+    }
+    if (!rule.valid(value)) {
+      const plain = typeof value === 'string' ? JSON.stringify(value) : String(value)
+      const got = rule.secret === true || typeof value === 'object' ? kindOf(value) : plain
+      throw invalid(`${prefix}${name} must be ${rule.expected}, got ${got}`)
+    }
+    values[name] = value
+  }
+  return values as Values<Given>
+}
+
+function required(url: string): string {
+  if (url === '') throw invalid('the option url is missing')
+  return url
+}
+
+function invalid(message: string): RealtimeError {
+  return new RealtimeError('invalid_options', message)
 }
 
 /** A logger that throws must not break what it was told about; nobody else could be told. */
@@ -142,66 +195,4 @@ function guarded(logger: Logger): Logger {
       }
     }
   return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') }
-}
-
-/** @throws RealtimeError `invalid_options` where a key is not among the defaults */
-function withDefaults<Defaults extends object>(
-  what: string,
-  input: unknown,
-  defaults: Defaults,
-): Record<keyof Defaults, unknown> {
-  if (typeof input !== 'object' || input === null) throw invalid(what, input, 'an object')
-  for (const [key, value] of Object.entries(input)) {
-    if (value === undefined || key in defaults) continue
-    const later = key === 'outboxStore' ? ': it comes with a later version' : ''
-    throw new RealtimeError('invalid_options', `there is no option ${key} in ${what}${later}`)
-  }
-  const given = Object.entries(input).filter(([, value]) => value !== undefined)
-  return { ...defaults, ...Object.fromEntries(given) }
-}
-
-function check<Value>(
-  value: unknown,
-  valid: (value: unknown) => boolean,
-  { name, expected }: { name: string; expected: string },
-): Value {
-  if (!valid(value)) throw invalid(name, value, expected)
-  return value as Value
-}
-
-function numberFrom(
-  name: string,
-  value: unknown,
-  { min, max = Infinity }: { min: number; max?: number },
-): number {
-  const expected = max === Infinity ? `a number of at least ${min}` : `${min} to ${max}`
-  const valid = (v: unknown): boolean => typeof v === 'number' && v >= min && v <= max
-  return check(value, valid, { name, expected })
-}
-
-function areTransports(value: unknown): boolean {
-  const known: readonly unknown[] = ['websocket', 'polling']
-  return Array.isArray(value) && value.length > 0 && value.every((name) => known.includes(name))
-}
-
-function checkUrl(url: unknown): string {
-  const expected = 'ws://, wss://, http:// or https:// and a host'
-  const match = typeof url === 'string' ? /^(?:ws|http)s?:\/\/[^/?#]+(\/[^?#]*)?/i.exec(url) : null
-  if (match === null) throw invalid('url', url, expected)
-  if ((match[1] ?? '/') !== '/') {
-    throw invalid('url', url, 'no path: the one of the server goes into the option `path`')
-  }
-  return url as string
-}
-
-/** Never shows what was given: it may be a token. */
-function checkAuth(auth: unknown): Auth {
-  if (typeof auth === 'string' || typeof auth === 'function' || auth === null) return auth as Auth
-  const message = `auth must be a string or a function, got ${kindOf(auth)}`
-  throw new RealtimeError('invalid_options', message)
-}
-
-function invalid(name: string, value: unknown, expected: string): RealtimeError {
-  const got = typeof value === 'string' ? JSON.stringify(value) : String(value)
-  return new RealtimeError('invalid_options', `${name} must be ${expected}, got ${got}`)
 }

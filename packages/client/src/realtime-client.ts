@@ -186,7 +186,9 @@ export class RealtimeClient implements AsyncDisposable {
       status: this.status,
       connectionId: session?.connected.connectionId ?? null,
       connectedAt:
-        connectedAt === null ? null : runtime.wallNow() - (runtime.monotonicNow() - connectedAt),
+        connectedAt === null
+          ? null
+          : Math.round(runtime.wallNow() - (runtime.monotonicNow() - connectedAt)),
       reconnectCount: this.#connection.reconnectCount,
       subscriptions: locals,
       topics,

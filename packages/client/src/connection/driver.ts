@@ -332,12 +332,14 @@ export class Connection {
       if (state.status === 'connected') connecting.resolve()
       else connecting.reject(error ?? endedError(state.status))
     }
-    this.#parts.changed({
+    const event: ConnectionEvent = {
       status: state.status,
       ...(error !== null && { error }),
       ...('attempt' in state && state.attempt > 0 && { attempt: state.attempt }),
       ...('phase' in state && state.phase === 'waiting' && { retryInMs: state.waitMs }),
-    })
+    }
+    this.#parts.options.logger.info('connection', { ...event })
+    this.#parts.changed(event)
   }
 }
 

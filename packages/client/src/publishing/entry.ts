@@ -88,11 +88,7 @@ export function draftOf(
     id,
     topic,
     payload: decodePayload(encoded),
-    // The server counts bytes as their length, not their places in the text.
-    bytes:
-      parts.length === 0
-        ? utf8Length(encoded.json)
-        : parts.reduce((total, part) => total + part.byteLength, 0),
+    bytes: parts.reduce((total, part) => total + part.byteLength, utf8Length(encoded.json)),
     binary: parts.length > 0,
     options,
     addedAt: instantNow(runtime),

@@ -321,6 +321,7 @@ export class Registry {
     const { runtime, logger } = this.#parts
     const refusals = of instanceof Feed ? of.refusals++ : 0
     const { retryAfterMs } = error
+    if (error.code === 'rate_limited') this.#session?.requests.drain()
     const delayMs = backoffMs(refusals, runtime.random(), { ...RETRY, retryAfterMs })
     logger.warn('subscribe refused, will be tried again', {
       topic: of.topic,
