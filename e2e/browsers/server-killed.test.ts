@@ -1,34 +1,24 @@
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { launchChromium } from './chromium.js'
+import { describe, expect, test } from 'vitest'
 import { eventually } from './eventually.js'
 import { expectCleanPages, Person, type ShownMessage } from './person.js'
-import { startPlayground, type Playground } from './playground.js'
+import { setStage } from './stage.js'
 
-let playground: Playground
-let browser: Browser
-beforeAll(async () => {
-  ;[playground, browser] = await Promise.all([startPlayground(), launchChromium()])
-})
-afterAll(async () => {
-  await browser.close()
-  await playground.stop()
-})
+const stage = setStage()
 
 describe('the switch that kills the server', () => {
   const path = '/playground/kill'
   /** As the page itself does it. */
   const own = (): Record<string, string> => ({
-    host: `127.0.0.1:${playground.port}`,
-    origin: `http://127.0.0.1:${playground.port}`,
+    host: `127.0.0.1:${stage.playground.port}`,
+    origin: `http://127.0.0.1:${stage.playground.port}`,
     'x-playground': 'kill-the-server',
   })
 
   function answerTo(method: string, headers: Record<string, string>): Promise<number> {
     return new Promise((resolve, reject) => {
-      const to = { host: '127.0.0.1', port: playground.port, path, method, headers }
+      const to = { host: '127.0.0.1', port: stage.playground.port, path, method, headers }
       request({ ...to, agent: false }, (response) => {
         response.resume()
         resolve(response.statusCode ?? 0)
@@ -61,7 +51,7 @@ describe('the switch that kills the server', () => {
       'a name that was made to point here',
       403,
       () => {
-        const host = `rebound.example:${playground.port}`
+        const host = `rebound.example:${stage.playground.port}`
         return answerTo('POST', { ...own(), host, origin: `http://${host}` })
       },
     ],
@@ -71,23 +61,23 @@ describe('the switch that kills the server', () => {
 
   test('refuses whoever is not its own page, and the server lives on', async () => {
     for (const [who, status, answer] of refused) expect(await answer(), who).toBe(status)
-    expect(playground.output).not.toContain('killed')
+    expect(stage.playground.output).not.toContain('killed')
   })
 
   test('[W9] cannot be pressed by another web page, which reaches the chat neither', async () => {
-    await using ada = await Person.enter(browser, {
-      address: playground.address('127.0.0.1'),
+    await using ada = await Person.enter(stage.browser, {
+      address: stage.playground.address('127.0.0.1'),
       room: 'watched',
     })
     await using foreign = await foreignPage()
-    const context = await browser.newContext()
+    const context = await stage.browser.newContext()
     const page = await context.newPage()
     const answers: number[] = []
     page.on('response', (response) => {
       if (response.url().endsWith(path)) answers.push(response.status())
     })
     await page.goto(foreign.url)
-    const url = `${playground.address('127.0.0.1')}${path}`
+    const url = `${stage.playground.address('127.0.0.1')}${path}`
     const outcomes = await page.evaluate(async (to) => {
       const headers = { 'X-Playground': 'kill-the-server' }
       const attempt = (init: RequestInit): Promise<string> =>
@@ -123,7 +113,7 @@ describe('the switch that kills the server', () => {
     await ada.write('still here')
     await eventually(async () => expect(await ada.stateOf('still here')).toBe('acknowledged'))
     expect(await ada.figure('reconnects')).toBe('0')
-    expect(playground.output).not.toContain('killed')
+    expect(stage.playground.output).not.toContain('killed')
   })
 })
 
@@ -145,9 +135,12 @@ async function foreignPage(): Promise<{ url: string } & AsyncDisposable> {
 test('[P3][P4][P5] a killed server: what is shown stays, what cannot be known is said, it goes on', async () => {
   const room = 'killed'
   // Under this name the browser lets a socket live whose network is gone: see below.
-  await using ada = await Person.enter(browser, { address: playground.address('localhost'), room })
-  await using grace = await Person.enter(browser, {
-    address: playground.address('127.0.0.1'),
+  await using ada = await Person.enter(stage.browser, {
+    address: stage.playground.address('localhost'),
+    room,
+  })
+  await using grace = await Person.enter(stage.browser, {
+    address: stage.playground.address('127.0.0.1'),
     room,
   })
   const before = ['Ada: before', 'Grace: before']
@@ -167,7 +160,7 @@ test('[P3][P4][P5] a killed server: what is shown stays, what cannot be known is
   await eventually(async () => expect(await ada.status()).toBe('reconnecting'))
   await ada.write('Ada: never on the wire')
   await grace.isConnected()
-  expect(playground.output).toMatch(/was killed \(SIGKILL\)/)
+  expect(stage.playground.output).toMatch(/was killed \(SIGKILL\)/)
   expect(await ada.stateOf('Ada: never on the wire')).toBe('queued')
   await ada.context.setOffline(false)
   await ada.isConnected()

@@ -1,28 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { launchChromium } from './chromium.js'
-import { eventually } from './eventually.js'
-import { expectCleanPages, Person, type ShownMessage } from './person.js'
-import { startPlayground, type LocalName, type Playground } from './playground.js'
+import { describe, expect, test } from 'vitest'
+import { eventually } from '../eventually.js'
+import { expectCleanPages, Person, type ShownMessage } from '../person.js'
+import type { LocalName } from '../playground.js'
+import type { Stage } from '../stage.js'
 
 /** How long the network stays away where no socket ends by it. */
 const AWAY_MS = 60_000
-
-let playground: Playground
-let browser: Browser
-beforeAll(async () => {
-  ;[playground, browser] = await Promise.all([startPlayground(), launchChromium()])
-})
-afterAll(async () => {
-  await browser.close()
-  await playground.stop()
-})
+const TIMEOUT_MS = 240_000
 
 /** One way to lose the line, and to have it back. */
 interface Loss {
+  readonly title: string
   readonly room: string
   readonly host: LocalName
+  /** Runs in the page ahead of everything else. */
   readonly before?: () => void
   readonly lose: (person: Person) => Promise<void>
   /** Whether the browser tells the page that its socket has ended. */
@@ -32,78 +24,65 @@ interface Loss {
 
 const offline = (isOffline: boolean) => (person: Person) => person.context.setOffline(isOffline)
 
-// Side by side: nearly all of it is waiting.
-describe.concurrent('two people, one of whom loses the line while both write', () => {
-  const title = 'see the same messages in the same order, each once'
-  const timeout = 240_000
+const LOSSES: readonly Loss[] = [
+  {
+    title: "[P1][P2][P4][C2] by the page's switch",
+    room: 'by-the-switch',
+    host: 'localhost',
+    lose: ({ page }) => page.getByTestId('cut').click(),
+    socketEnds: true,
+    // Nobody mends it: after 10 s it is whole again, and the client finds out.
+    mend: () => Promise.resolve(),
+  },
+  {
+    title: '[P1][P2][P4][C4] by a network that ends the socket',
+    room: 'by-the-network',
+    host: '127.0.0.1',
+    lose: offline(true),
+    socketEnds: true,
+    mend: offline(false),
+  },
+  {
+    title: '[P1][P2][P4][C4][C5] by a network that swallows everything for a minute',
+    room: 'by-silence',
+    host: 'localhost',
+    lose: offline(true),
+    socketEnds: false,
+    mend: offline(false),
+  },
+  {
+    title: '[P1][P2][P4][C5] by silence of which the browser says nothing, either',
+    room: 'by-untold-silence',
+    host: 'localhost',
+    before: () => {
+      const hush = (event: Event): void => event.stopImmediatePropagation()
+      for (const name of ['offline', 'online']) window.addEventListener(name, hush, true)
+    },
+    lose: offline(true),
+    socketEnds: false,
+    async mend({ context, page }) {
+      await context.setOffline(false)
+      await page.getByRole('button', { name: 'Now' }).click()
+    },
+  },
+]
 
-  test(
-    `[P1][P2][P4][C2] by the page's switch: ${title}`,
-    () =>
-      expectSameAcross({
-        room: 'by-the-switch',
-        host: 'localhost',
-        socketEnds: true,
-        lose: (person) => person.page.getByTestId('cut').click(),
-        // Nobody mends it: after 10 s it is whole again, and the client finds out.
-        mend: () => Promise.resolve(),
-      }),
-    timeout,
-  )
-
-  test(
-    `[P1][P2][P4][C4] by a network that ends the socket: ${title}`,
-    () =>
-      expectSameAcross({
-        room: 'by-the-network',
-        host: '127.0.0.1',
-        socketEnds: true,
-        lose: offline(true),
-        mend: offline(false),
-      }),
-    timeout,
-  )
-
-  test(
-    `[P1][P2][P4][C4][C5] by a network that swallows everything for a minute: ${title}`,
-    () =>
-      expectSameAcross({
-        room: 'by-silence',
-        host: 'localhost',
-        socketEnds: false,
-        lose: offline(true),
-        mend: offline(false),
-      }),
-    timeout,
-  )
-
-  test(
-    `[P1][P2][P4][C5] by silence of which the browser says nothing, either: ${title}`,
-    () =>
-      expectSameAcross({
-        room: 'by-silence-untold',
-        host: 'localhost',
-        before: () => {
-          const hush = (event: Event): void => event.stopImmediatePropagation()
-          for (const name of ['offline', 'online']) window.addEventListener(name, hush, true)
-        },
-        socketEnds: false,
-        lose: offline(true),
-        async mend(person) {
-          await person.context.setOffline(false)
-          await person.page.getByRole('button', { name: 'Now' }).click()
-        },
-      }),
-    timeout,
-  )
-})
+/** Two people, one of whom loses the line while both write, see the same afterwards, each once. */
+export function lineLostCases(stage: Stage): void {
+  describe('the line is lost and everything arrives once, in order, for both', () => {
+    test.each(LOSSES)('$title', (loss) => expectSameAcross(stage, loss), TIMEOUT_MS)
+  })
+}
 
 const EARLY = ['Ada: before 1', 'Grace: before 1', 'Ada: before 2']
 const ADA_AWAY = ['Ada: away 1', 'Ada: away 2', 'Ada: away 3']
 const GRACE_MEANWHILE = ['Grace: meanwhile 1', 'Grace: meanwhile 2', 'Grace: meanwhile 3']
 const LATE = ['Grace: there you are', 'Ada: here I am']
 
-async function expectSameAcross({ room, host, before, ...way }: Loss): Promise<void> {
+async function expectSameAcross(
+  { playground, browser }: Stage,
+  { room, host, before, ...way }: Loss,
+): Promise<void> {
   const visit = { address: playground.address(host), room }
   const visitOfAda = { ...visit, ...(before !== undefined && { before }) }
   await using ada = await Person.enter(browser, visitOfAda)

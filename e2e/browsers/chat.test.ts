@@ -1,0 +1,14 @@
+import { describe } from 'vitest'
+import { lineLostCases } from './cases/line-lost.js'
+import { readingCases } from './cases/reading.js'
+import { writingCases } from './cases/writing.js'
+import { setStage } from './stage.js'
+
+const stage = setStage()
+
+// Side by side: nearly all of a lost line is waiting, and the rest is done meanwhile.
+describe.concurrent('the chat', () => {
+  lineLostCases(stage)
+  readingCases(stage)
+  writingCases(stage)
+})
