@@ -336,7 +336,7 @@ export class Connection {
       status: state.status,
       ...(error !== null && { error }),
       ...('attempt' in state && state.attempt > 0 && { attempt: state.attempt }),
-      ...('phase' in state && state.phase === 'waiting' && { retryInMs: state.waitMs }),
+      ...('phase' in state && state.phase === 'waiting' && { retryInMs: Math.ceil(state.waitMs) }),
     }
     this.#parts.options.logger.info('connection', { ...event })
     this.#parts.changed(event)
