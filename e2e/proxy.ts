@@ -74,6 +74,8 @@ class Pipe {
 interface Pair {
   readonly ends: readonly [Socket, Socket]
   readonly pipes: Readonly<Record<Direction, Pipe>>
+  /** The server's end is kept open though the client's is gone. */
+  stranded: boolean
 }
 
 /** A line between client and server that a test can cut, stall and slow down. */
@@ -119,6 +121,14 @@ export class TcpProxy implements AsyncDisposable {
     for (const { ends } of this.#pairs) for (const end of ends) end.resetAndDestroy()
   }
 
+  /** As `cut`, but the server does not notice: its ends stay open, and nothing comes of them. */
+  strand(): void {
+    for (const pair of this.#pairs) {
+      pair.stranded = true
+      pair.ends[0].resetAndDestroy()
+    }
+  }
+
   /** Nothing gets through any more, on connections that are there and on new ones. */
   stall(...directions: Direction[]): void {
     for (const direction of directions.length === 0 ? BOTH : directions) this.#set(direction, true)
@@ -161,23 +171,26 @@ export class TcpProxy implements AsyncDisposable {
     const server = connect(this.#target(), '127.0.0.1')
     for (const end of [client, server]) end.setNoDelay(true)
     const pipes = { up: new Pipe(client, server), down: new Pipe(server, client) }
-    const pair: Pair = { ends: [client, server], pipes }
+    const pair: Pair = { ends: [client, server], pipes, stranded: false }
     this.#pairs.add(pair)
     for (const way of BOTH) {
       pipes[way].delayMs = this.#delayMs
       if (this.#stalled[way]) pipes[way].stall(true)
     }
     const end = (): void => {
-      this.#pairs.delete(pair)
       for (const way of BOTH) pipes[way].stop()
       client.destroy()
+      if (pair.stranded) return
+      this.#pairs.delete(pair)
       server.destroy()
     }
-    for (const socket of [client, server]) {
-      socket.on('close', end)
-      // A reset is what this is for; `close` follows.
-      socket.on('error', () => undefined)
-    }
+    client.on('close', end)
+    server.on('close', () => {
+      pair.stranded = false
+      end()
+    })
+    // A reset is what this is for; `close` follows.
+    for (const socket of pair.ends) socket.on('error', () => undefined)
   }
 }
 
