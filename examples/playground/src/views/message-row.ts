@@ -117,7 +117,7 @@ function failureNote(
   return h(
     'div',
     { class: 'failure', 'data-testid': 'failure', title: failure.message },
-    h('span', {}, `${what}: ${deliveryReason(failure, words)}`),
+    h('span', {}, words.text('delivery.why', { what, reason: deliveryReason(failure, words) })),
     failure.retryable
       ? button(
           { class: 'link', 'data-testid': 'retry' },
