@@ -35,7 +35,7 @@ const LOSSES: readonly Loss[] = [
     mend: () => Promise.resolve(),
   },
   {
-    title: '[P1][P2][P4][C4] by a network that ends the socket',
+    title: '[P1][P2][P4][C2] by a network that ends the socket',
     room: 'by-the-network',
     host: '127.0.0.1',
     lose: offline(true),
@@ -43,7 +43,7 @@ const LOSSES: readonly Loss[] = [
     mend: offline(false),
   },
   {
-    title: '[P1][P2][P4][C4][C5] by a network that swallows everything for a minute',
+    title: '[P1][P2][P4][C5] by a network that swallows everything for a minute',
     room: 'by-silence',
     host: 'localhost',
     lose: offline(true),
