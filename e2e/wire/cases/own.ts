@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Clients, freshName, freshTopic, type Bench } from '../plain-client.js'
 import { WIRE_OWN_EVENT } from '../server-rules.js'
+import { seqsOf } from '../shapes.js'
 import type { RunningServer, WireTarget } from '../target.js'
 
 function another({ own }: WireTarget): Promise<RunningServer> {
@@ -50,6 +51,32 @@ export function ownCases({ target, transport, clients }: Bench): void {
     expect(published).toMatchObject({ seq: 1, deliveredTo: 0 })
     expect(batch).toMatchObject({ results: [{ seq: 1, messages: [{ seq: 1 }] }, { seq: 0 }] })
     expect(after).toMatchObject({ seq: 1, deliveredTo: 1 })
+  })
+
+  test('[W12][P4] a resend by another connection waits for the first, whose result decides', async () => {
+    const topic = freshTopic('slow')
+    const userId = freshName('user')
+    const first = await clients.connect(transport, { userId })
+    const second = await clients.connect(transport, { userId })
+    const third = await clients.connect(transport, { userId })
+    await first.subscribe(topic)
+    const once = { messageId: 'once' }
+    const [accepted, resent, other] = await Promise.all([
+      first.publish(topic, 'a', once),
+      second.publish(topic, 'a', once),
+      third.publish(topic, 'b', once),
+    ])
+    const acks = [accepted, resent, other]
+    // Which of them came first is the network's business; that one of them won is not.
+    const winner = acks.find(({ duplicate }) => duplicate === false)
+    expect(winner).toMatchObject({ seq: 1 })
+    const losers = acks.filter((ack) => ack !== winner)
+    expect(losers.map(({ code, duplicate }) => code ?? duplicate)).toContain('id_conflict')
+    await first.publish(topic, 'end')
+    const [only] = await first.received(topic, 2)
+    const conflicts = only?.['payload'] === 'a' ? [other] : [accepted, resent]
+    expect(acks.filter(({ code }) => code === 'id_conflict')).toEqual(conflicts)
+    expect(seqsOf(first.messages(topic))).toEqual([1, 2])
   })
 
   test('[W25] a server that stops says server_closing and closes the transport', async () => {

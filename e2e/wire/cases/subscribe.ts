@@ -45,6 +45,14 @@ export function subscribeCases({ transport, clients }: Bench): void {
     expectSubscribed(await client.subscribe(topic, { rewind }), { topic, seq: 3, seqs })
   })
 
+  test('[W10] rewind asks for what there is: what has gone is no gap', async () => {
+    const topic = freshTopic('short')
+    const client = await clients.connect(transport)
+    await publishAll(client, topic, 9)
+    const ack = await client.subscribe(topic, { rewind: 8 })
+    expectSubscribed(ack, { topic, seq: 9, seqs: [5, 6, 7, 8, 9] })
+  })
+
   test('[W10][P2] since gives exactly what was missed, in order, and recovered', async () => {
     const topic = freshTopic()
     const client = await clients.connect(transport)

@@ -64,9 +64,10 @@ describe('listening', () => {
       stop()
       listeners.on('message', hear('late'))
     })
+    listeners.on('message', hear('b'))
     listeners.emit('message', '1')
     listeners.emit('message', '2')
-    expect(heard).toEqual(['late 2'])
+    expect(heard).toEqual(['b 1', 'b 2', 'late 2'])
   })
 
   test('[P7] count and clear', () => {

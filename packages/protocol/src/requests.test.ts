@@ -204,6 +204,12 @@ describe('what is refused', () => {
     }
   })
 
+  test('[W8] a list is no object, and the refusal says so', () => {
+    expect(refusalOf('subscribe', ['a'])?.message).toBe(
+      'the data of subscribe must be an object, got an array',
+    )
+  })
+
   test('[W7] a long unknown event is not sent back whole', () => {
     expect(refusalOf('x'.repeat(100_000), {})?.message.length).toBeLessThan(200)
   })
