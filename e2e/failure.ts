@@ -1,5 +1,7 @@
 import { RealtimeError, type ConnectionEvent, type RealtimeClient } from '@bmt-central/realtime'
+import { fromWireFailure } from '@bmt-central/realtime-protocol'
 import { until, within } from './until.js'
+import { PlainClient, type Fields } from './wire/plain-client.js'
 
 /** The error that a promise rejects with; handled at once, so that nothing is ever unhandled. */
 export function failureOf(promise: Promise<unknown>): Promise<RealtimeError> {
@@ -33,4 +35,21 @@ export async function connectionErrorOf(client: RealtimeClient): Promise<Realtim
   const error = find()
   if (error === undefined) throw new Error('there is no error')
   return error
+}
+
+/** What the server answers an ordinary Socket.IO client: for what ours never sends, or tries again. */
+export async function refusalByWire(
+  { url, token = 'dev:plain' }: { url: string; token?: string },
+  requests: readonly (readonly [event: string, data: Fields])[],
+): Promise<RealtimeError> {
+  const plain = new PlainClient(url, { auth: { token } })
+  try {
+    await plain.heard('connected')
+    let answer: Fields = {}
+    for (const [event, data] of requests) answer = await plain.request(event, data)
+    if (answer['status'] !== 'error') throw new Error('the last request was not refused')
+    return fromWireFailure(answer)
+  } finally {
+    plain.socket.disconnect()
+  }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { failureOf } from '../failure.js'
+import { failureOf, refusalByWire } from '../failure.js'
 import { OPEN_RULE, World } from '../harness.js'
-import { refusalByWire, type Producer } from './producer.js'
+import type { Producer } from './producer.js'
 
 const FAULTY_RULE = {
   match: 'faulty:*',
