@@ -59,6 +59,18 @@ export class Connections {
     }
   }
 
+  /**
+   * Ends connections whose token has expired while their timer stood still or the clock was set
+   * forwards [P10].
+   */
+  endExpired(): void {
+    for (const connection of Array.from(this.#wiring.context.hub.connections.values())) {
+      const { expiresAt } = connection.user
+      if (expiresAt === undefined || expiresAt > this.#wiring.options.runtime.wallNow()) continue
+      connection.end(tokenExpired())
+    }
+  }
+
   /** Ends connections from which no packet at all has come for so long [L10]. */
   endStale(timeoutMs: number): number {
     const { hub, runtime } = this.#wiring.context
@@ -96,12 +108,14 @@ export class Connections {
     const replaced = context.hub.instanceOf(user.userId, client.instance)
     context.hub.add(connection)
     connection.emit('connected', connectedEvent(connection, options, this.#wiring.windowEpoch()))
+    // At once: whatever the application sends through Socket.IO itself comes after it [W3].
+    connection.outlet.flush()
     replaced?.end(
       new RealtimeError('kicked', 'a newer connection of the same client has taken its place'),
     )
-    this.#watchExpiry(connection)
     context.journal.connected(connectionSnapshot(connection))
-    if (!this.#accepting) connection.end(closingError())
+    if (this.#accepting) this.#watchExpiry(connection)
+    else connection.end(closingError())
     return {
       packet: (event, args, ackId) => dispatch(context, connection, { event, args, ackId }),
       closed: (reason) => {
@@ -114,14 +128,15 @@ export class Connections {
   /** Ends the connection when its token expires [P10]; looks again where the clock was set back. */
   #watchExpiry(connection: Connection): void {
     const { expiresAt } = connection.user
-    if (expiresAt === undefined) return
+    // A listener of the application's may have ended it.
+    if (expiresAt === undefined || connection.ended) return
     const { runtime } = this.#wiring.options
-    const check = (): void => {
-      const leftMs = expiresAt - runtime.wallNow()
-      if (leftMs > 0) connection.stopExpiry = runtime.after(leftMs, check)
-      else connection.end(new RealtimeError('token_expired', 'the token has expired'))
+    const leftMs = expiresAt - runtime.wallNow()
+    if (leftMs > 0) {
+      connection.stopExpiry = runtime.after(leftMs, () => this.#watchExpiry(connection))
+    } else {
+      connection.end(tokenExpired())
     }
-    check()
   }
 
   #ended(connection: Connection, error: RealtimeError): void {
@@ -135,9 +150,13 @@ export class Connections {
     const snapshot = connectionSnapshot(connection)
     connection.stopExpiry?.()
     slow.forget(connection)
-    for (const channel of hub.remove(connection)) tellBroker(context, channel)
+    for (const { topic } of hub.remove(connection)) tellBroker(context, topic)
     journal.disconnected(snapshot, why.code, why.reason)
   }
+}
+
+function tokenExpired(): RealtimeError {
+  return new RealtimeError('token_expired', 'the token has expired')
 }
 
 /** How long clients of a closing server stay away at least. */

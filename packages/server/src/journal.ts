@@ -1,5 +1,4 @@
 import {
-  kindOf,
   Listeners,
   RealtimeError,
   type Cancel,
@@ -8,6 +7,7 @@ import {
   type Logger,
   type User,
 } from '@bmt-central/realtime-protocol'
+import { textOf } from './thrown.js'
 
 /** A live connection as the application sees it. */
 export interface ConnectionSnapshot {
@@ -72,6 +72,8 @@ export interface Refusal {
   readonly userId?: string
   readonly event: string
   readonly topic?: string
+  /** The application's rule that said no. */
+  readonly rule?: string
 }
 
 /**
@@ -148,7 +150,6 @@ export class Journal {
     if (known === null) this.failed(error, refusal.event)
     const code = known?.code ?? 'internal_error'
     this.refused.set(code, (this.refused.get(code) ?? 0) + 1)
-    const rule: unknown = known?.details?.['rule']
     const fields = {
       connectionId: refusal.connectionId ?? null,
       userId: refusal.userId ?? null,
@@ -156,7 +157,7 @@ export class Journal {
       topic: refusal.topic ?? null,
       code,
       message: known?.message ?? 'the server failed to carry out the request',
-      rule: typeof rule === 'string' ? rule : null,
+      rule: refusal.rule ?? null,
     }
     this.#logger.debug('refused', fields)
     this.#listeners.emit('denied', fields)
@@ -174,13 +175,4 @@ export function describe(error: unknown): string {
   if (!(error instanceof Error)) return textOf(error)
   const cause = error.cause === undefined ? '' : ` (cause: ${describe(error.cause)})`
   return `${error.stack ?? error.message}${cause}`
-}
-
-/** Not everything that can be thrown can be made a string of. */
-function textOf(value: unknown): string {
-  try {
-    return String(value)
-  } catch {
-    return `${kindOf(value)} without a text`
-  }
 }

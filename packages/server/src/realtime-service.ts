@@ -23,11 +23,12 @@ import { connectionSnapshot } from './hub/connection-snapshot.js'
 import { Hub } from './hub/hub.js'
 import { Journal, type ConnectionSnapshot, type ServiceEvents } from './journal.js'
 import { Sweeper } from './maintenance/sweeper.js'
+import { integerOption } from './option-values.js'
 import { resolveOptions, type RealtimeServiceOptions, type ResolvedOptions } from './options.js'
 import type { RequestContext } from './requests/context.js'
 import { readHistory } from './requests/history.js'
 import { OwnPublishes } from './requests/own-publishes.js'
-import type { PublishOrder } from './requests/publish.js'
+import type { PublishOrder } from './requests/once.js'
 import { channelStats, serverStats } from './stats.js'
 import { TurnFlusher } from './transport/outlet.js'
 import { createTransport, type SocketIoServer, type Transport } from './transport/socket-io.js'
@@ -96,6 +97,7 @@ export class RealtimeService {
       limits,
       runtime,
       journal: this.#journal,
+      rulesShown: this.#options.wireRules !== null,
       publishing: new Map(),
     }
     this.#own = new OwnPublishes(this.#context)
@@ -103,7 +105,10 @@ export class RealtimeService {
     this.#connections = new Connections({
       options: this.#options,
       context: this.#context,
-      flusher: new TurnFlusher((run) => runtime.after(0, run)),
+      flusher: new TurnFlusher(
+        (run) => runtime.after(0, run),
+        (error) => this.#journal.failed(error, 'writing to a connection'),
+      ),
       slow: this.#slow,
       windowEpoch: () => this.#windowEpoch,
     })
@@ -231,6 +236,7 @@ export class RealtimeService {
 
   /** Ends connections that were silent for longer than `timeoutMs` (default 5 min); gives how many. Also runs by itself [L10]. */
   cleanupStaleConnections(timeoutMs: number = this.#options.limits.staleAfterMs): number {
+    integerOption('timeoutMs', timeoutMs, 0)
     return this.#connections.endStale(timeoutMs)
   }
 
@@ -308,6 +314,7 @@ export class RealtimeService {
       this.#slow.sweep(Array.from(this.#hub.connections.values()), runtime.monotonicNow())
     })
     this.#sweeper.every(limits.sweepIntervalMs, 'stale connections and empty channels', () => {
+      this.#connections.endExpired()
       this.#connections.endStale(limits.staleAfterMs)
       this.#hub.dropEmpty(limits.emptyChannelTtlMs)
     })

@@ -1,4 +1,5 @@
 import type { RealtimeError, Runtime } from '@bmt-central/realtime-protocol'
+import { errorOf } from './thrown.js'
 
 /** How long a function of the application's may take: rules [P7], `onPublish` [R9], schemas. */
 export const APPLICATION_LIMIT_MS = 5_000
@@ -22,13 +23,6 @@ export function withTimeLimit<T>(
       },
     )
   })
-}
-
-/** What was thrown, as an error: what is none may not even have a text. */
-export function errorOf(thrown: unknown): Error {
-  return thrown instanceof Error
-    ? thrown
-    : new Error('something was thrown that is no error', { cause: thrown })
 }
 
 /** Whether a value must be waited for: a promise of any library. */

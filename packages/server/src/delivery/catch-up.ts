@@ -1,7 +1,9 @@
 import type { Broker } from '../broker/broker.js'
 import type { Channel } from '../hub/channel.js'
 import type { Connection } from '../hub/connection.js'
+import type { Subscription } from '../hub/subscription.js'
 import type { Journal } from '../journal.js'
+import type { Publication } from '../publication.js'
 import { eventParcel } from './event-json.js'
 
 /** Publications of one read. */
@@ -10,35 +12,58 @@ const PAGE_BYTES = 256 * 1_024
 
 /**
  * Brings the subscribers of a channel up to date after announcements may have been lost: each gets
- * what follows its own position, in order, and nothing twice. What is not retained any more shows to
- * the client as a jump in `seq`, upon which it recovers by itself and learns of the gap [P3].
+ * what follows its own position, in order, and nothing twice. What is announced meanwhile waits. What
+ * is not retained any more shows to the client as a jump in `seq`, upon which it recovers by itself
+ * and learns of the gap [P3].
  */
-export async function catchUp(
-  channel: Channel,
-  { broker, journal }: { readonly broker: Broker; readonly journal: Journal },
-): Promise<void> {
-  const behind = new Map<Connection, { epoch: string; seq: number }>()
+export async function catchUp(channel: Channel, sources: CatchUpSources): Promise<void> {
+  if (channel.ephemeral) return
+  const reading: Promise<void>[] = []
   for (const [connection, subscription] of channel.subscribers) {
-    if (subscription.live) behind.set(connection, subscription.position)
+    // Of those that join, what waits has a hole now: they page on.
+    if (subscription.joining) subscription.overflow()
+    else if (subscription.live) reading.push(readOn({ channel, connection, subscription }, sources))
   }
-  for (const [connection, position] of behind) {
-    let since = position
-    for (;;) {
-      const page = await broker.read(channel.topic, {
-        since,
-        limit: PAGE_MESSAGES,
-        maxBytes: PAGE_BYTES,
-      })
-      const subscription = channel.subscribers.get(connection)
-      if (subscription === undefined || !subscription.live) break
-      for (const publication of page.publications) {
-        if (!subscription.advance(publication)) continue
-        connection.outlet.push(eventParcel(publication, channel.conflates))
-        journal.deliveredTotal += 1
-      }
-      const last = page.publications.at(-1)
-      if (!page.more || last === undefined) break
-      since = { epoch: last.epoch, seq: last.seq }
+  await Promise.all(reading)
+}
+
+interface CatchUpSources {
+  readonly broker: Broker
+  readonly journal: Journal
+}
+
+interface Follower {
+  readonly channel: Channel
+  readonly connection: Connection
+  readonly subscription: Subscription
+}
+
+async function readOn(follower: Follower, { broker, journal }: CatchUpSources): Promise<void> {
+  const { channel, connection, subscription } = follower
+  let position = subscription.position
+  subscription.join()
+  const { joins } = subscription
+  // Left meanwhile, or subscribed anew: then it has been told where it stands.
+  const superseded = (): boolean =>
+    channel.subscribers.get(connection) !== subscription || subscription.joins !== joins
+  const send = (publications: readonly Publication[]): void => {
+    for (const publication of publications) {
+      connection.outlet.push(eventParcel(publication, channel.conflates))
+      journal.deliveredTotal += 1
+      position = { epoch: publication.epoch, seq: publication.seq }
     }
+  }
+  try {
+    for (let more = true; more; more ||= subscription.overflowed) {
+      if (subscription.overflowed) subscription.restart()
+      const query = { since: position, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES }
+      const page = await broker.read(channel.topic, query)
+      if (superseded()) return
+      send(page.publications)
+      more = page.more && page.publications.length > 0
+    }
+  } finally {
+    // Also where reading failed: then the jump in `seq` is what tells the client.
+    if (!superseded()) send(subscription.settle(position))
   }
 }

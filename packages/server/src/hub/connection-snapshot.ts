@@ -5,7 +5,7 @@ import type { Connection } from './connection.js'
 export function connectionSnapshot(connection: Connection): ConnectionSnapshot {
   return {
     connectionId: connection.id,
-    user: { ...connection.user },
+    user: { ...connection.user, permissions: [...(connection.user.permissions ?? [])] },
     connectedAt: connection.connectedAt,
     lastActivity: connection.lastActivityAt,
     subscribedChannels: Array.from(connection.subscriptions.keys()),

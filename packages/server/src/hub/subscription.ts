@@ -19,6 +19,7 @@ export class Subscription {
   #buffer: Publication[] = []
   #bufferBytes = 0
   #overflowed = false
+  #joins = 0
   #counts = false
   /** The last position passed on. */
   #epoch = ''
@@ -32,16 +33,24 @@ export class Subscription {
     return this.#state === 'live'
   }
 
-  /** From now on publications wait until `settle`. */
+  get joining(): boolean {
+    return this.#state === 'joining'
+  }
+
+  /** How often it has joined: whoever paused it may go on where nobody has joined since. */
+  get joins(): number {
+    return this.#joins
+  }
+
+  /** From now on publications wait until `settle`; what waits already goes on waiting. */
   join(): void {
+    this.#joins += 1
+    if (this.#state !== 'joining') this.#empty()
     this.#state = 'joining'
-    this.#buffer = []
-    this.#bufferBytes = 0
-    this.#overflowed = false
     this.#count(true)
   }
 
-  /** Whether what waited while the page was read has outgrown its buffer: the reader pages on. */
+  /** Whether not all is there that should wait: the reader pages on. */
   get overflowed(): boolean {
     return this.#overflowed
   }
@@ -49,16 +58,15 @@ export class Subscription {
   /** The client has pages to ask for before it is live. */
   page(): void {
     this.#state = 'paging'
-    this.#buffer = []
-    this.#bufferBytes = 0
+    this.#empty()
     this.#count(false)
   }
 
-  /** Live after `position`; gives what waited and comes after it. */
+  /** Live after `position`; gives what waited and comes after it. Nothing where it is live already. */
   settle(position: { epoch: string; seq: number }): Publication[] {
+    if (this.#state === 'live') return []
     const waited = this.#buffer
-    this.#buffer = []
-    this.#bufferBytes = 0
+    this.#empty()
     this.#state = 'live'
     this.#count(true)
     this.#epoch = position.epoch
@@ -71,11 +79,23 @@ export class Subscription {
     if (this.#state !== 'joining' || this.#overflowed) return
     this.#buffer.push(publication)
     this.#bufferBytes += publication.payloadBytes
-    if (this.#buffer.length > MAX_JOIN_BUFFER || this.#bufferBytes > MAX_JOIN_BUFFER_BYTES) {
-      this.#overflowed = true
-      this.#buffer = []
-      this.#bufferBytes = 0
+    while (this.#buffer.length > MAX_JOIN_BUFFER || this.#bufferBytes > MAX_JOIN_BUFFER_BYTES) {
+      // Of an ephemeral topic there is no past to page through: the newest go on waiting [P11].
+      if (publication.epoch !== '') return this.overflow()
+      this.#bufferBytes -= this.#buffer.shift()?.payloadBytes ?? 0
     }
+  }
+
+  /** Whoever reads the past for it begins anew: what waited is in what will be read. */
+  restart(): void {
+    if (this.#state === 'joining') this.#empty()
+  }
+
+  /** Something that should wait is lost. */
+  overflow(): void {
+    if (this.#state !== 'joining') return
+    this.#empty()
+    this.#overflowed = true
   }
 
   /** Whether a publication is to be passed on: no position is passed on twice. */
@@ -95,6 +115,12 @@ export class Subscription {
   /** It is over: nothing waits any more. */
   leave(): void {
     this.page()
+  }
+
+  #empty(): void {
+    this.#buffer = []
+    this.#bufferBytes = 0
+    this.#overflowed = false
   }
 
   /** Live subscriptions, and those that will be with the answer that is being made, count for `deliveredTo`. */

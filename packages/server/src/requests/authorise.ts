@@ -28,23 +28,22 @@ export interface RightsQuestion {
 export function authorise(context: RequestContext, question: RightsQuestion): Maybe<void> {
   const verdict = decide(question.matched, question)
   if (verdict === 'allow') return undefined
-  if (verdict === 'deny') throw denial(question)
+  if (verdict === 'deny') throw denial(context, question)
   const ask = question.rule[question.action]
-  if (ask === null) throw denial(question)
+  if (ask === null) throw denial(context, question)
   const answer = askRule(context, ask, question)
   if (isThenable(answer)) {
-    return withTimeLimit(context.runtime, Promise.resolve(answer), {
+    // Whatever it rejects with, also an error of ours: only a rule that said no denies for good.
+    const asked = Promise.resolve(answer).catch((error: unknown) => {
+      throw ruleFailed(context, question, error)
+    })
+    return withTimeLimit(context.runtime, asked, {
       ms: APPLICATION_LIMIT_MS,
       late: () =>
         ruleFailed(context, question, new Error(`no answer in ${APPLICATION_LIMIT_MS} ms`)),
-    }).then(
-      (allowed) => settle(allowed, question),
-      (error: unknown) => {
-        throw error instanceof RealtimeError ? error : ruleFailed(context, question, error)
-      },
-    )
+    }).then((allowed) => settle(context, allowed, question))
   }
-  return settle(answer, question)
+  return settle(context, answer, question)
 }
 
 function askRule(context: RequestContext, ask: AccessFunction, question: RightsQuestion): unknown {
@@ -57,14 +56,18 @@ function askRule(context: RequestContext, ask: AccessFunction, question: RightsQ
 }
 
 /** Only `true` admits: a rule that returns something else by mistake admits nobody. */
-function settle(allowed: unknown, question: RightsQuestion): void {
-  if (allowed !== true) throw denial(question)
+function settle(context: RequestContext, allowed: unknown, question: RightsQuestion): void {
+  if (allowed !== true) throw denial(context, question)
 }
 
-function denial({ user, topic, action, matched }: RightsQuestion): RealtimeError {
+function denial(
+  { rulesShown }: RequestContext,
+  { user, topic, action, matched }: RightsQuestion,
+): RealtimeError {
+  const shown = rulesShown && matched !== null ? { rule: matched.rule.match } : {}
   const verb = action === 'publish' ? 'publish' : 'subscribe'
   return new RealtimeError('permission_denied', `user ${user.userId} may not ${verb} to ${topic}`, {
-    details: { topic, action, ...(matched !== null && { rule: matched.rule.match }) },
+    details: { topic, action, ...shown },
   })
 }
 

@@ -17,6 +17,8 @@ export interface RequestContext {
   readonly limits: Limits
   readonly runtime: Runtime
   readonly journal: Journal
+  /** Whether clients are sent the rules, so that a refusal may name one [R8]. */
+  readonly rulesShown: boolean
   /** Publishes in progress that take longer than one turn, by their key; at most L15 a connection. */
   readonly publishing: Map<string, PublishInProgress>
 }

@@ -14,11 +14,18 @@ import {
 } from '@bmt-central/realtime-protocol'
 import type { Accepted, Maybe } from '../broker/broker.js'
 import type { Connection, Job } from '../hub/connection.js'
-import { takeTokens } from '../limits/token-bucket.js'
 import type { RequestContext } from './context.js'
 import { history, historyJson } from './history.js'
 import { publishForConnection } from './publish.js'
-import { leaveChannel, newPageBudget, subscribe, subscribeBatch, type Joined } from './subscribe.js'
+import { takeRequest } from './rates.js'
+import { reportRefusal } from './refusal.js'
+import {
+  endSubscription,
+  newPageBudget,
+  subscribe,
+  subscribeBatch,
+  type Joined,
+} from './subscribe.js'
 
 /** One Socket.IO event as it arrived. */
 export interface Incoming {
@@ -54,20 +61,16 @@ export function dispatch(
   const { ackId } = incoming
   const event = typeof incoming.event === 'string' ? incoming.event : String(incoming.event)
   const messageId = requestMessageId(incoming.args[0])
-  const asked: Asked = {
+  let asked: Asked = {
     event: event.slice(0, 64),
     ackId,
     ...(messageId !== undefined && { messageId }),
   }
   try {
-    if (incoming.args.length !== 1) {
-      throw new RealtimeError(
-        'invalid_message',
-        `a request is one object and, where an answer is wanted, a callback; got ${incoming.args.length} arguments`,
-      )
-    }
-    const request = decodeRequest(event, incoming.args[0])
-    takeRequest(context, connection, request)
+    const request = decode(context, connection, { event, args: incoming.args })
+    asked = withTopic(asked, request)
+    // A publish pays when its turn has come: then it is known whether it is a resend.
+    if (request.kind !== 'publish') takeRequest(context, connection, costOf(request))
     if (request.kind === 'heartbeat') heartbeat(context, connection, { request, ackId })
     else enqueue(context, connection, jobOf(context, connection, { request, asked }))
   } catch (error) {
@@ -75,21 +78,36 @@ export function dispatch(
   }
 }
 
-/** @throws RealtimeError `rate_limited` [L7]; publishes have budgets of their own [L6] */
-function takeRequest(
+/** @throws RealtimeError `invalid_message` · `invalid_topic` · `rate_limited` */
+function decode(
   context: RequestContext,
   connection: Connection,
-  request: ClientRequest,
-): void {
-  if (request.kind === 'publish') return
-  const { limits, runtime } = context
-  const rate = { perSecond: limits.requestsPerSecond, burst: limits.requestBurst }
-  const cost = request.kind === 'subscribe_batch' ? request.items.length : 1
-  const waitMs = takeTokens(connection.requestBucket, rate, cost, runtime.monotonicNow())
-  if (waitMs === 0) return
-  throw new RealtimeError('rate_limited', `more than ${rate.perSecond} requests a second`, {
-    retryAfterMs: Math.ceil(waitMs),
-  })
+  { event, args }: { readonly event: string; readonly args: readonly unknown[] },
+): ClientRequest {
+  if (args.length !== 1) {
+    throw new RealtimeError(
+      'invalid_message',
+      `a request is one object and, where an answer is wanted, a callback; got ${args.length} arguments`,
+    )
+  }
+  try {
+    return decodeRequest(event, args[0])
+  } catch (error) {
+    // What is malformed has a count of its own [W7].
+    const counted = error instanceof RealtimeError && error.code === 'invalid_message'
+    if (!counted) takeRequest(context, connection)
+    throw error
+  }
+}
+
+/** A batch counts one per topic [L7]. */
+function costOf(request: ClientRequest): number {
+  return request.kind === 'subscribe_batch' ? request.items.length : 1
+}
+
+function withTopic(asked: Asked, request: ClientRequest): Asked {
+  if (request.kind === 'subscribe') return { ...asked, topic: request.item.topic }
+  return 'topic' in request ? { ...asked, topic: request.topic } : asked
 }
 
 /** @throws RealtimeError `rate_limited`: more wait than both bursts can explain [L15] */
@@ -152,18 +170,15 @@ function jobOf(
   connection: Connection,
   { request, asked }: { request: Queued; asked: Asked },
 ): Job {
-  const topics = topicsOf(request)
-  const [topic] = topics
-  const named = topics.length === 1 && topic !== undefined ? { ...asked, topic } : asked
-  const failed = (error: unknown): void => refuse(context, connection, { asked: named, error })
+  const failed = (error: unknown): void => refuse(context, connection, { asked, error })
   return {
-    topics,
+    topics: topicsOf(request),
     takesPlace: request.kind !== 'unsubscribe',
     run: () => {
       // Whoever has gone gets no answer; what it asked for is not begun.
       if (connection.ended) return undefined
       try {
-        const result = carryOut(context, connection, { request, asked: named })
+        const result = carryOut(context, connection, { request, asked })
         return result instanceof Promise ? result.catch(failed) : result
       } catch (error) {
         return failed(error)
@@ -211,8 +226,8 @@ function carryOutSubscribe(
     ? wantsPast(request.item)
     : request.items.some((item) => !('error' in item) && wantsPast(item))
   const answer = ({ json, settle }: Joined): void => {
-    connection.answer(asked.ackId, json, paged)
-    settle()
+    connection.answer(asked.ackId, json(), paged)
+    settle(true)
   }
   return withPage(connection, paged, () => {
     const joined = single
@@ -252,13 +267,7 @@ function carryOutUnsubscribe(
 ): void {
   const { topic } = request
   const channel = context.hub.channels.get(topic)
-  if (channel !== undefined && leaveChannel(context, connection, channel)) {
-    context.journal.unsubscribed({
-      connectionId: connection.id,
-      userId: connection.user.userId,
-      topic,
-    })
-  }
+  if (channel !== undefined) endSubscription(context, connection, channel)
   connection.answer(asked.ackId, JSON.stringify({ status: 'success', topic, ...echo(asked) }))
 }
 
@@ -308,12 +317,7 @@ function refuse(
   { asked, error }: { asked: Asked; error: unknown },
 ): void {
   if (connection.ended) return
-  context.journal.denied(error, {
-    connectionId: connection.id,
-    userId: connection.user.userId,
-    event: asked.event,
-    ...(asked.topic !== undefined && { topic: asked.topic }),
-  })
+  reportRefusal(context, connection, { ...asked, error })
   connection.answer(asked.ackId, JSON.stringify(toWireFailure(error, asked.messageId)))
   if (!(error instanceof RealtimeError) || error.code !== 'invalid_message') return
   const now = context.runtime.monotonicNow()

@@ -1,9 +1,10 @@
 import { RealtimeError } from '@bmt-central/realtime-protocol'
 import type { Accepted, Maybe } from '../broker/broker.js'
 import { TopicQueue } from '../hub/topic-queue.js'
-import { errorOf } from '../time-limit.js'
+import { errorOf } from '../thrown.js'
 import type { RequestContext } from './context.js'
-import { prepareForServer, type PublishOrder } from './publish.js'
+import type { PublishOrder } from './once.js'
+import { prepareForServer } from './publish.js'
 
 /** What may wait for a slow schema or broker: payloads, and what a publish takes besides. */
 const MAX_WAITING_BYTES = 64 * 1_024 * 1_024

@@ -3,33 +3,16 @@ import {
   applySchema,
   encodePayload,
   RealtimeError,
-  type Topic,
   type User,
 } from '@bmt-central/realtime-protocol'
 import type { Accepted, Draft, Maybe } from '../broker/broker.js'
 import type { Connection } from '../hub/connection.js'
-import { takeTokens } from '../limits/token-bucket.js'
 import type { ResolvedRule } from '../rules.js'
 import { APPLICATION_LIMIT_MS, isThenable, withTimeLimit } from '../time-limit.js'
 import { authorise } from './authorise.js'
 import type { RequestContext } from './context.js'
-
-/** One publish, whoever makes it. */
-export interface PublishOrder {
-  readonly topic: Topic
-  readonly id: string
-  readonly payload: unknown
-  /** The publishing user's id; null: the server itself. */
-  readonly from: string | null
-  readonly after?: string
-}
-
-/** A payload's JSON and what it is recognised by. */
-interface Encoded {
-  readonly json: string
-  readonly bytes: number
-  readonly hash: string
-}
+import { once, type Encoded, type PublishOrder } from './once.js'
+import { takePublish, takeRequest } from './rates.js'
 
 /**
  * A client's publish [W12]. The order of the checks is the contract's: a resend of what was accepted
@@ -43,15 +26,27 @@ export function publishForConnection(
   order: PublishOrder,
 ): Maybe<Accepted> {
   const { user } = connection
-  const { topic, payload } = order
-  const encoded = encode(context, payload)
-  return once(context, { order, encoded }, () => {
+  const { topic } = order
+  const charge = (): void => takeRequest(context, connection)
+  const encoded = encodeOf(context, order.payload, charge)
+  const run = (): Maybe<Accepted> => {
     takePublish(context, connection, encoded.bytes)
     const { rule, matched } = context.hub.ruleOf(topic)
     const allowed = authorise(context, { user, topic, action: 'publish', rule, matched })
     const go = (): Maybe<Accepted> => append(context, { order, encoded, rule, user })
     return allowed instanceof Promise ? allowed.then(go) : go()
-  })
+  }
+  return once(context, { order, encoded, charge, run })
+}
+
+/** What is refused before its turn is paid for, too [L7]: it has cost as much. */
+function encodeOf(context: RequestContext, payload: unknown, charge: () => void): Encoded {
+  try {
+    return encode(context, payload)
+  } catch (error) {
+    charge()
+    throw error
+  }
 }
 
 /**
@@ -70,85 +65,8 @@ export function prepareForServer(
   const job: Append = { order: { ...given, payload }, encoded, rule, user: null }
   return {
     bytes: encoded.bytes,
-    run: () => once(context, job, () => append(context, job)),
+    run: () => once(context, { ...job, charge: () => undefined, run: () => append(context, job) }),
   }
-}
-
-/**
- * Carries a publish out once for each (user, topic, id) [P4]: what was accepted before gives its
- * first result, what is in progress (on another connection of the user) is waited for.
- */
-function once(
-  context: RequestContext,
-  { order, encoded }: { order: PublishOrder; encoded: Encoded },
-  run: () => Maybe<Accepted>,
-): Maybe<Accepted> {
-  const key = `${order.topic}\n${order.from ?? ''}\n${order.from === null ? 's' : 'u'}${order.id}`
-  const first = context.publishing.get(key)
-  if (first !== undefined) {
-    if (first.hash === encoded.hash) return first.result.then(asDuplicate)
-    // Another payload under the same id: what becomes of the first decides.
-    const again = (): Promise<Accepted> => Promise.resolve(once(context, { order, encoded }, run))
-    return first.result.then(again, again)
-  }
-  const started = attempt(context, { order, encoded }, run)
-  if (!(started instanceof Promise)) return started
-  const result = started.finally(() => context.publishing.delete(key))
-  context.publishing.set(key, { hash: encoded.hash, result })
-  return result
-}
-
-function asDuplicate(first: Accepted): Accepted {
-  return { ...first, duplicate: true }
-}
-
-function attempt(
-  context: RequestContext,
-  { order, encoded }: { order: PublishOrder; encoded: Encoded },
-  run: () => Maybe<Accepted>,
-): Maybe<Accepted> {
-  const { broker } = context
-  const proceed = (known: Accepted | null): Maybe<Accepted> => {
-    if (known !== null) return known
-    if (order.after === undefined) return run()
-    // Nothing of an ephemeral topic is remembered: there is nothing to come after [P11].
-    if (context.hub.ruleOf(order.topic).rule.policy.delivery === 'ephemeral') return run()
-    const follows = broker.follows(order.topic, order.from, order.after)
-    const check = (after: boolean): Maybe<Accepted> => {
-      if (!after) throw outOfOrder(order)
-      return run()
-    }
-    return follows instanceof Promise ? follows.then(check) : check(follows)
-  }
-  const key = { from: order.from, id: order.id, hash: encoded.hash }
-  const known = broker.accepted(order.topic, key)
-  return known instanceof Promise ? known.then(proceed) : proceed(known)
-}
-
-function outOfOrder({ topic, after }: PublishOrder): RealtimeError {
-  return new RealtimeError('out_of_order', `publish ${after} to ${topic} is not accepted`, {
-    details: { topic, after },
-  })
-}
-
-/** @throws RealtimeError `rate_limited` [L6] */
-function takePublish(context: RequestContext, connection: Connection, bytes: number): void {
-  const { limits, runtime } = context
-  const now = runtime.monotonicNow()
-  const count = { perSecond: limits.publishesPerSecond, burst: limits.publishBurst }
-  const volume = { perSecond: limits.publishBytesPerSecond, burst: limits.publishBytesBurst }
-  const waitMs = takeTokens(connection.publishBucket, count, 1, now)
-  if (waitMs > 0) throw rateLimited(`${limits.publishesPerSecond} publishes`, waitMs)
-  const volumeWaitMs = takeTokens(connection.publishBytesBucket, volume, bytes, now)
-  if (volumeWaitMs === 0) return
-  connection.publishBucket.tokens += 1
-  throw rateLimited(`${limits.publishBytesPerSecond} bytes of publishes`, volumeWaitMs)
-}
-
-function rateLimited(what: string, waitMs: number): RealtimeError {
-  return new RealtimeError('rate_limited', `more than ${what} a second`, {
-    retryAfterMs: Math.ceil(waitMs),
-  })
 }
 
 interface Append {
@@ -202,15 +120,17 @@ function guarded(context: RequestContext, job: Append, run: () => unknown): unkn
     if (!isThenable(value)) return value
     return withTimeLimit(context.runtime, Promise.resolve(value), {
       ms: APPLICATION_LIMIT_MS,
-      late: () =>
-        new RealtimeError(
-          'publish_failed',
-          `the publish to ${job.order.topic} was not decided within ${APPLICATION_LIMIT_MS} ms`,
-        ),
+      late: () => tooLate(context, job),
     }).catch(failed)
   } catch (error) {
     return failed(error)
   }
+}
+
+function tooLate({ journal }: RequestContext, { order }: Append): RealtimeError {
+  const what = `the publish to ${order.topic} was not decided within ${APPLICATION_LIMIT_MS} ms`
+  journal.failed(new Error(what), `schema or onPublish of ${order.topic}`)
+  return new RealtimeError('publish_failed', what)
 }
 
 function hand(context: RequestContext, job: Append, payload: unknown): Maybe<Accepted> {

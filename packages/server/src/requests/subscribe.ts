@@ -16,6 +16,7 @@ import type { Subscription } from '../hub/subscription.js'
 import type { Publication } from '../publication.js'
 import { authorise } from './authorise.js'
 import type { RequestContext } from './context.js'
+import { reportRefusal } from './refusal.js'
 
 /** What is left of one acknowledgement's page, for all topics of a batch together [L16]. */
 export interface PageBudget {
@@ -27,11 +28,17 @@ export function newPageBudget(context: RequestContext): PageBudget {
   return { messages: context.limits.maxPageMessages, bytes: context.limits.maxPageBytes }
 }
 
-/** A subscription that has been made, and what must happen once its answer is in the outlet. */
+/** A request whose answer is ready: both functions are called in the same turn, in this order. */
 export interface Joined {
-  readonly json: string
-  /** Starts live delivery behind the answer [W10]. */
-  readonly settle: () => void
+  /** Of a subscription that has been made; undefined for a refusal. */
+  readonly topic?: Topic
+  /** The answer, made when it is sent: only then is it known whether all that waited still fits. */
+  readonly json: () => string
+  /**
+   * Starts live delivery behind the answer, or, where there is more to page through, does not [W10].
+   * `last`: no later entry of the same batch names the topic.
+   */
+  readonly settle: (last: boolean) => void
 }
 
 /**
@@ -43,7 +50,8 @@ export interface Joined {
  *    both, and `settle` drops from the buffer what the page already has.
  * 3. The answer goes into the outlet, then `settle()` passes on what waited: never before the answer.
  *
- * Where the page is not the last one (`more`), nothing is kept: the client asks again from its end.
+ * Where the page is not the last one (`more`), or more has come meanwhile than may wait, nothing is
+ * kept: the client asks again from its end.
  *
  * @throws RealtimeError `permission_denied` · `internal_error` · `too_many_subscriptions` ·
  *   `channel_full` · `broker_unavailable`
@@ -71,7 +79,7 @@ function mayJoin(context: RequestContext, connection: Connection, topic: Topic):
   const refused = (error: unknown): never => {
     const channel = context.hub.channels.get(topic)
     const final = error instanceof RealtimeError && error.code === 'permission_denied'
-    if (channel !== undefined && final) leaveChannel(context, connection, channel)
+    if (channel !== undefined && final) endSubscription(context, connection, channel)
     throw error
   }
   const { rule, matched } = context.hub.ruleOf(topic)
@@ -102,7 +110,8 @@ function join(
   subscription.join()
   const undo = (error: unknown): never => {
     // A repeated subscribe that failed leaves no half-live subscription behind, either.
-    leaveChannel(context, connection, channel)
+    if (fresh) leaveChannel(context, connection, channel)
+    else endSubscription(context, connection, channel)
     throw error
   }
   const entry = { context, connection, channel, subscription, request, fresh, passedOn }
@@ -116,22 +125,35 @@ function join(
   }
 }
 
-/** Takes a connection out of a channel and tells the broker. False where it was not in it. */
-export function leaveChannel(
+/** Ends a subscription that there may be, and says so. */
+export function endSubscription(
   context: RequestContext,
   connection: Connection,
   channel: Channel,
-): boolean {
+): void {
+  if (!leaveChannel(context, connection, channel)) return
+  const { id: connectionId, user } = connection
+  context.journal.unsubscribed({ connectionId, userId: user.userId, topic: channel.topic })
+}
+
+/** Takes a connection out of a channel and tells the broker. False where it was not in it. */
+function leaveChannel(context: RequestContext, connection: Connection, channel: Channel): boolean {
   if (!context.hub.leave(connection, channel)) return false
-  tellBroker(context, channel)
+  tellBroker(context, channel.topic)
   return true
 }
 
 /** Tells the broker how many subscribe here now, where nobody waits for its answer. */
-export function tellBroker(context: RequestContext, channel: Channel): void {
-  const where = `telling the broker who subscribes to ${channel.topic}`
+export function tellBroker(context: RequestContext, topic: Topic): void {
+  const where = `telling the broker who subscribes to ${topic}`
+  // Looked up: the channel that somebody left may have been dropped, and opened anew by somebody else.
+  const channel = context.hub.channels.get(topic)
   try {
-    const told = context.broker.subscribers(channel.topic, channel.subscribers.size, channel.live)
+    const told = context.broker.subscribers(
+      topic,
+      channel?.subscribers.size ?? 0,
+      channel?.live ?? 0,
+    )
     if (told instanceof Promise) {
       told.catch((error: unknown) => context.journal.failed(error, where))
     }
@@ -203,7 +225,7 @@ const EMPTY_PART: StreamPart = {
 }
 
 function partOf(entry: Entry, start: Position, page: StreamPage): StreamPart {
-  const { request, subscription, context } = entry
+  const { request, context } = entry
   const recovers = request.item.since !== undefined
   // One publication larger than a page goes alone: alone in the whole answer of a batch.
   const [first] = page.publications
@@ -212,7 +234,7 @@ function partOf(entry: Entry, start: Position, page: StreamPage): StreamPart {
   const crowded = tooLarge && budget.messages < context.limits.maxPageMessages
   const publications = crowded ? [] : page.publications
   const last = publications.at(-1)
-  const more = page.more || crowded || subscription.overflowed
+  const more = page.more || crowded
   const before = resumeAfter(start, page.gap)
   return {
     epoch: page.epoch,
@@ -234,10 +256,37 @@ function finish(
   const { topic } = channel
   request.budget.messages -= part.publications.length
   for (const publication of part.publications) request.budget.bytes -= publication.payloadBytes
-  if (part.more) {
-    subscription.page()
-    tellBroker(context, channel)
+  let more = part.more
+  return {
+    topic,
+    json: () => {
+      more ||= subscription.overflowed
+      reportJoin(context, connection, { topic, part: { ...part, more } })
+      return answerJson(request.item, topic, count.total, { ...part, more })
+    },
+    settle: (last) => {
+      if (connection.subscriptions.get(topic) !== subscription) return
+      if (more) {
+        // A later entry of the batch goes on with what waits.
+        if (!last) return
+        subscription.page()
+        tellBroker(context, topic)
+        return
+      }
+      for (const publication of subscription.settle(part)) {
+        connection.outlet.push(eventParcel(publication, channel.conflates))
+        context.journal.deliveredTotal += 1
+      }
+    },
   }
+}
+
+function reportJoin(
+  context: RequestContext,
+  connection: Connection,
+  { topic, part }: { readonly topic: Topic; readonly part: StreamPart },
+): void {
+  if (connection.ended) return
   context.journal.subscribed({
     connectionId: connection.id,
     userId: connection.user.userId,
@@ -247,16 +296,6 @@ function finish(
     gap: part.gap,
     more: part.more,
   })
-  return {
-    json: answerJson(request.item, topic, count.total, part),
-    settle: () => {
-      if (part.more || connection.subscriptions.get(topic) !== subscription) return
-      for (const publication of subscription.settle(part)) {
-        connection.outlet.push(eventParcel(publication, channel.conflates))
-        context.journal.deliveredTotal += 1
-      }
-    },
-  }
 }
 
 function answerJson(item: SubscribeItem, topic: string, total: number, part: StreamPart): string {
@@ -304,10 +343,14 @@ export async function subscribeBatch(
   }
   const messageId =
     request.messageId === undefined ? '' : `,"messageId":${JSON.stringify(request.messageId)}`
+  const lastOf = new Map(joined.map(({ topic }, index) => [topic, index]))
   return {
-    json: `{"status":"success","results":[${joined.map(({ json }) => json).join(',')}]${messageId}}`,
+    json: () => {
+      const results = joined.map(({ json }) => json())
+      return `{"status":"success","results":[${results.join(',')}]${messageId}}`
+    },
     settle: () => {
-      for (const one of joined) one.settle()
+      for (const [index, one] of joined.entries()) one.settle(lastOf.get(one.topic) === index)
     },
   }
 }
@@ -330,12 +373,7 @@ function refusalOf(
   { item, error }: { item: SubscribeItem | RefusedItem; error: unknown },
 ): Joined {
   const topic = item.topic === undefined ? {} : { topic: item.topic }
-  context.journal.denied(error, {
-    connectionId: connection.id,
-    userId: connection.user.userId,
-    event: 'subscribe',
-    ...topic,
-  })
+  reportRefusal(context, connection, { event: 'subscribe', ...topic, error })
   const json = JSON.stringify({ ...toWireFailure(error, item.messageId), ...topic })
-  return { json, settle: () => undefined }
+  return { json: () => json, settle: () => undefined }
 }

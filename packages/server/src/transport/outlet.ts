@@ -32,11 +32,13 @@ export interface OutletOwner {
 export class TurnFlusher {
   readonly #dirty = new Set<Outlet>()
   readonly #nextTurn: (run: () => void) => Cancel
+  readonly #failed: (error: unknown) => void
   #scheduled = false
 
   /** `nextTurn` runs a function after the events of this turn (`runtime.after(0, …)`). */
-  constructor(nextTurn: (run: () => void) => Cancel) {
+  constructor(nextTurn: (run: () => void) => Cancel, failed: (error: unknown) => void) {
     this.#nextTurn = nextTurn
+    this.#failed = failed
   }
 
   add(outlet: Outlet): void {
@@ -47,8 +49,17 @@ export class TurnFlusher {
       this.#scheduled = false
       const outlets = Array.from(this.#dirty)
       this.#dirty.clear()
-      for (const next of outlets) next.flush()
+      for (const next of outlets) this.#flush(next)
     })
+  }
+
+  /** A wire that throws costs the others nothing [P7]. */
+  #flush(outlet: Outlet): void {
+    try {
+      outlet.flush()
+    } catch (error) {
+      this.#failed(error)
+    }
   }
 }
 
