@@ -71,7 +71,41 @@ const LOSSES: readonly Loss[] = [
 export function lineLostCases(stage: Stage): void {
   describe('the line is lost and everything arrives once, in order, for both', () => {
     test.each(LOSSES)('$title', (loss) => expectSameAcross(stage, loss), TIMEOUT_MS)
+
+    test('[P2][P4] a message that arrives, but whose answer is lost with the line', async () => {
+      const visit = { address: stage.playground.address(), room: 'answer-lost' }
+      await using ada = await Person.enter(stage.browser, visit)
+      await using grace = await Person.enter(stage.browser, visit)
+      await writeAndCut(ada, 'Ada: first')
+      await grace.sees(['Ada: first'])
+      await eventually(async () => expect(await ada.status()).toBe('reconnecting'))
+      expect(await ada.stateOf('Ada: first')).toBe('queued')
+      await ada.write('Ada: second')
+      await ada.page.getByTestId('banner-action').click()
+      const expected = ['Ada: first', 'Ada: second'].map((text, index) => ({
+        text,
+        seq: index + 1,
+      }))
+      for (const person of [ada, grace]) {
+        await eventually(async () => expect(await person.messages()).toMatchObject(expected))
+      }
+      await eventually(async () => expect(await ada.stateOf('Ada: first')).toBe('acknowledged'))
+      expect(await ada.page.getByTestId('failure').count()).toBe(0)
+      expectCleanPages(ada, grace)
+    })
   })
+}
+
+/** Sends a text and cuts the line before the page can hear anything of it. */
+function writeAndCut({ page }: Person, text: string): Promise<void> {
+  return page.getByTestId('composer').evaluate(async (composer, typed) => {
+    Object.assign(composer, { value: typed })
+    composer.dispatchEvent(new Event('input', { bubbles: true }))
+    composer.closest('form')?.requestSubmit()
+    // Sending ends with the turn; what comes from outside has to wait for the next one.
+    for (let step = 0; step < 100; step += 1) await Promise.resolve()
+    document.querySelector<HTMLElement>('[data-testid=cut]')?.click()
+  }, text)
 }
 
 const EARLY = ['Ada: before 1', 'Grace: before 1', 'Ada: before 2']
