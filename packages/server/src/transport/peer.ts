@@ -4,7 +4,7 @@ export interface Handover {
   readonly packets: readonly string[]
   /** Their UTF-8 length together. */
   readonly bytes: number
-  /** Runs once the operating system, or the poll in progress, has taken them; never after the end. */
+  /** Runs once the operating system, or the poll in progress, has taken them; not where the wire ended first. */
   readonly taken: () => void
 }
 
