@@ -245,6 +245,8 @@ function wantsPast(item: SubscribeItem): boolean {
 function withPage(connection: Connection, needed: boolean, run: () => Maybe<void>): Maybe<void> {
   if (!needed) return run()
   const go = (free: () => void): Maybe<void> => {
+    // Gone while it waited for the place: nobody needs what would be read.
+    if (connection.ended) return free()
     let result: Maybe<void>
     try {
       result = run()
