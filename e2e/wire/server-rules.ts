@@ -1,8 +1,10 @@
 import type { ChannelRule, Limits } from '@bmt-central/realtime-server'
 
 // What a server must be set to, so that the wire suite can be pointed at it. All of it but
-// `SLOW_RULE` can be said in JSON, so `bmt-realtime serve --dev --config` can run it, too; see
-// `wireConfig`.
+// `SLOW_RULE` can be said in JSON; server.json is the same as a file:
+//
+//   bmt-realtime serve --dev --port 3000 --config e2e/wire/server.json
+//   WIRE_URL=http://127.0.0.1:3000 npx vitest run e2e/wire
 
 /** The application's rules. */
 export const WIRE_RULES = [
@@ -53,12 +55,3 @@ export const SLOW_RULE: ChannelRule = {
     return true
   },
 }
-
-/** The same as a file for `serve --config`. */
-export const wireConfig = (): string =>
-  JSON.stringify({
-    channels: WIRE_RULES,
-    limits: WIRE_LIMITS,
-    cors: { origin: [WIRE_ORIGIN] },
-    events: { own: [WIRE_OWN_EVENT] },
-  })

@@ -1,4 +1,6 @@
-import { afterAll } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { afterAll, expect, test } from 'vitest'
+import { WIRE_LIMITS, WIRE_ORIGIN, WIRE_OWN_EVENT, WIRE_RULES } from './server-rules.js'
 import { devToken, startServer } from './start-server.js'
 import { wireSuite } from './suite.js'
 
@@ -16,3 +18,12 @@ if (external === undefined) {
 } else {
   wireSuite({ url: external, token: devToken })
 }
+
+test('[W1] server.json sets up `serve` as server-rules.ts sets up a server of its own', () => {
+  expect(JSON.parse(readFileSync(new URL('server.json', import.meta.url), 'utf8'))).toEqual({
+    channels: WIRE_RULES,
+    limits: WIRE_LIMITS,
+    cors: { origin: [WIRE_ORIGIN] },
+    events: { own: [WIRE_OWN_EVENT] },
+  })
+})
