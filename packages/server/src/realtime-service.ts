@@ -124,7 +124,7 @@ export class RealtimeService {
   async attach(server: HttpServer | HttpsServer): Promise<void> {
     await this.#start()
     this.#refuseClosed()
-    this.#transport.attach(server as HttpServer)
+    this.#transport.sessions.attach(server as HttpServer)
   }
 
   /** Serves on an HTTP server of its own. Port 0 takes a free one; gives the one that was taken. */
@@ -332,7 +332,7 @@ export class RealtimeService {
     this.#connections.accepting = false
     this.#sweeper.stop()
     this.#connections.endAll(closingError())
-    await this.#transport.close()
+    await this.#transport.sessions.close()
     await this.#closeServers()
     try {
       if (this.#started !== null) {

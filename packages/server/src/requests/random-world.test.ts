@@ -32,9 +32,9 @@ class Reader {
     if (gap !== undefined) throw new Error(`a gap: ${JSON.stringify(gap)}`)
     const seqs = messages.map((message) => message.seq)
     for (const [index, next] of seqs.entries()) {
-      if (index > 0 && next !== (seqs[index - 1] ?? 0) + 1) throw new Error(`a page ${seqs}`)
+      if (index > 0 && next !== (seqs[index - 1] ?? 0) + 1) throw new Error(`a page ${seqs.join()}`)
     }
-    if (seqs.length > 0 && seqs.at(-1) !== seq) throw new Error(`seq ${seq} after ${seqs}`)
+    if (seqs.length > 0 && seqs.at(-1) !== seq) throw new Error(`seq ${seq} after ${seqs.join()}`)
     this.#epoch = epoch
     this.#seq = seq
     this.#live = !more

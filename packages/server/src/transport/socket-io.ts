@@ -1,11 +1,10 @@
-import { ServerResponse, type IncomingMessage, type Server as HttpServer } from 'node:http'
-import { RealtimeError, toWireFailure, type User } from '@bmt-central/realtime-protocol'
+import { toWireFailure, type User } from '@bmt-central/realtime-protocol'
 import { Server, type Socket } from 'socket.io'
 import { parseClientInfo, parseToken, type Handshake } from '../auth/authenticate.js'
 import type { ResolvedOptions } from '../options.js'
-import { Attachment, OpenWires } from './attachment.js'
-import { hostAllowed, originAllowed } from './origin.js'
 import type { Handover, Peer } from './peer.js'
+import { refusalOf, Sessions } from './sessions.js'
+import { cut, END_WITHIN_MS } from './wire-end.js'
 
 declare module 'socket.io' {
   interface Socket {
@@ -34,24 +33,16 @@ export interface TransportEvents {
   readonly failed: (error: unknown, where: string) => void
 }
 
-/** An end that is not over by then is enforced ([L9], [W25]). */
-const END_WITHIN_MS = 1_000
 /** The middleware answers a slow `authenticate` first; then Socket.IO's own limit ends what is left. */
 const CONNECT_GRACE_MS = 1_000
 
 /** The Socket.IO server, for those that may not name its package. */
 export type SocketIoServer = Server
 
-/** The Socket.IO server underneath, and how it is attached and closed. */
+/** The Socket.IO server underneath, and where it is served. */
 export interface Transport {
   readonly io: Server
-  /** @throws RealtimeError `invalid_options`: attached to this server already */
-  attach(server: HttpServer): void
-  /**
-   * Gives what is ending 1 s to end, then ends what is left, and leaves the HTTP servers, which stay
-   * open.
-   */
-  close(): Promise<void>
+  readonly sessions: Sessions
 }
 
 /** The one place that knows Socket.IO (style D14). */
@@ -76,131 +67,28 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
     const abandon = (): void => events.abandoned(socket.id)
     const admission = admit(socket, options, events)
     socket.conn.once('close', abandon)
-    admission.then(
-      (facts) => {
-        socket.user = facts.user
-        admitted.set(socket, facts)
-        // Went while it was being authenticated: `close` came before there was a place to give back.
-        if (socket.conn.readyState !== 'open') abandon()
-        proceed()
-      },
-      (error: unknown) => {
-        events.refused(error, { connectionId: socket.id })
-        options.runtime.after(END_WITHIN_MS, () => terminate(socket))
-        proceed(connectError(error))
-      },
-    )
+    admission
+      .then(
+        (facts) => {
+          socket.user = facts.user
+          admitted.set(socket, facts)
+          // Went while it was being authenticated: `close` came before there was a place to give back.
+          if (socket.conn.readyState !== 'open') abandon()
+          proceed()
+        },
+        (error: unknown) => {
+          events.refused(error, { connectionId: socket.id })
+          options.runtime.after(END_WITHIN_MS, () => cut(socket.conn))
+          proceed(connectError(error))
+        },
+      )
+      .catch((error: unknown) => events.failed(error, 'admitting a connection'))
   })
   io.on('connection', (socket) => {
     const facts = admitted.get(socket)
     if (facts !== undefined) open(socket, facts, { options, events })
   })
-  return { io, ...attaching(io, options) }
-}
-
-/** A session of Engine.IO, as far as it matters here. */
-interface Session {
-  readonly id: string
-  readonly readyState: string
-  close(discard?: boolean): unknown
-  once(event: 'close', run: () => void): unknown
-}
-
-function attaching(io: Server, options: ResolvedOptions): Omit<Transport, 'io'> {
-  const { path, runtime } = options
-  const attachments = new Map<HttpServer, Attachment>()
-  const engines: Server['engine'][] = []
-  const sessions = new Map<string, Session>()
-  const wires = new OpenWires()
-  const opened = (conn: Session): void => {
-    sessions.set(conn.id, conn)
-    wires.add(conn)
-    conn.once('close', () => {
-      sessions.delete(conn.id)
-      wires.delete(conn)
-    })
-  }
-  return {
-    attach: (server) => {
-      if (attachments.has(server)) {
-        throw new RealtimeError('invalid_options', 'this HTTP server is attached already')
-      }
-      const attach = (): void => void io.attach(server)
-      attachments.set(server, new Attachment(server, { path, wires, attach }))
-      io.engine.use(sessionGuard(sessions, options))
-      io.engine.on('connection', opened)
-      engines.push(io.engine)
-    },
-    close: async () => {
-      // Those that have not joined, or joined a namespace of the application's: the service has not
-      // ended them.
-      for (const conn of sessions.values()) if (conn.readyState === 'open') conn.close()
-      await new Promise<void>((resolve) => {
-        const cancel = runtime.after(END_WITHIN_MS, resolve)
-        void wires.whenNone().then(() => {
-          cancel()
-          resolve()
-        })
-      })
-      for (const engine of engines) engine.close()
-      for (const attachment of attachments.values()) {
-        attachment.cut()
-        attachment.detach()
-      }
-    },
-  }
-}
-
-type EngineRequest = IncomingMessage & { _query?: Readonly<Record<string, unknown>> }
-
-/**
- * `allowRequest` is asked for handshakes only: this looks at the requests of sessions that exist
- * already, so that a foreign page can use none that it has learnt of [W9].
- */
-function sessionGuard(sessions: ReadonlyMap<string, Session>, options: ResolvedOptions) {
-  return (request: EngineRequest, response: unknown, next: (error?: Error) => void): void => {
-    const id = request._query?.['sid']
-    if (typeof id !== 'string') return next()
-    const refusal = refusalOf(request, options)
-    if (refusal === null) {
-      if (isServerResponse(response)) endIfTooLarge(response, sessions.get(id))
-      return next()
-    }
-    // An upgrade is ended by Engine.IO itself, which has no other answer than 400 after a middleware.
-    if (isServerResponse(response)) {
-      response.writeHead(403, { 'Content-Type': 'application/json' })
-      response.end(JSON.stringify({ code: 4, message: refusal }))
-    }
-    return next(new Error(refusal))
-  }
-}
-
-function isServerResponse(value: unknown): value is ServerResponse {
-  return value instanceof ServerResponse
-}
-
-/** Engine.IO answers a POST that is too large, and would keep its session [L5]. */
-function endIfTooLarge(response: ServerResponse, conn: Session | undefined): void {
-  response.once('finish', () => {
-    if (response.statusCode === 413) conn?.close(true)
-  })
-}
-
-/** Why a request may not come in [W9]; null: it may. */
-function refusalOf(request: IncomingMessage, options: ResolvedOptions): string | null {
-  const { origin, host } = request.headers
-  if (!originAllowed({ origin, host }, options.origins)) {
-    options.logger.warn('origin refused', {
-      origin: origin?.slice(0, 200),
-      host: host?.slice(0, 200),
-    })
-    return 'this origin is not allowed'
-  }
-  if (options.devHosts !== null && !hostAllowed(host, options.devHosts)) {
-    options.logger.warn('host refused', { host: host?.slice(0, 200) })
-    return 'this host is not allowed'
-  }
-  return null
+  return { io, sessions: new Sessions(io, options) }
 }
 
 async function admit(
@@ -265,7 +153,7 @@ function open(
       run()
     } catch (error) {
       events.failed(error, where)
-      terminate(socket)
+      cut(socket.conn)
     }
   }
   let handler: PeerHandler | null = null
@@ -279,10 +167,11 @@ function open(
     if (typeof event === 'string' && options.ownEvents.has(event)) ordinary(packet)
     else guarded('a request', () => handler?.packet(event, args, packet.id ?? null))
   }
-  const endSoon = (): void => void options.runtime.after(END_WITHIN_MS, () => terminate(socket))
+  const endSoon = (): void => void options.runtime.after(END_WITHIN_MS, () => cut(socket.conn))
   socket.once('disconnect', (reason) => {
     guarded('the end of a connection', () => handler?.closed(reason))
-    endSoon()
+    // It has left the namespace; the transport is there until somebody closes it.
+    if (socket.conn.readyState !== 'closed') endSoon()
   })
   socket.on('error', (error) => {
     options.logger.debug('socket error', { connectionId: socket.id, error: error.message })
@@ -323,19 +212,6 @@ class SocketPeer implements Peer {
   end(final: boolean): void {
     if (final) this.#socket.disconnect()
     else this.#socket.conn.close()
-    this.#runtime.after(END_WITHIN_MS, () => terminate(this.#socket))
+    this.#runtime.after(END_WITHIN_MS, () => cut(this.#socket.conn))
   }
-}
-
-/** Ends a transport now: whatever it still holds, whether or not its client plays along. */
-function terminate({ conn }: Socket): void {
-  const { socket, shouldClose } = conn.transport as {
-    readonly socket?: { terminate?: () => void }
-    readonly shouldClose?: (() => void) | null
-  }
-  conn.close(true)
-  // Polling that was closed between two polls waits for the next one, 30 s long.
-  shouldClose?.()
-  // A WebSocket waits 30 s for the answer to its close.
-  socket?.terminate?.()
 }
