@@ -36,8 +36,7 @@ export function wakeCases(stage: Stage): void {
 
   test('[C4] that the browser says it is offline is looked into at once', async () => {
     const visit = { address: stage.playground.address('localhost'), room: 'told' }
-    await using told = await Person.enter(stage.browser, visit)
-    // Of the same network, but nobody tells it: it has its heartbeat alone.
+    // Of the same network and older, but nobody tells it: it has its heartbeat alone.
     await using untold = await Person.enter(stage.browser, {
       ...visit,
       before: () => {
@@ -45,6 +44,7 @@ export function wakeCases(stage: Stage): void {
         window.addEventListener('offline', hush, true)
       },
     })
+    await using told = await Person.enter(stage.browser, visit)
     await Promise.all([told, untold].map(({ context }) => context.setOffline(true)))
     await eventually(async () => expect(await told.status()).toBe('reconnecting'))
     expect(await untold.status()).toBe('connected')
