@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { gate } from '../gate.js'
 import { World } from '../harness.js'
 import { Reader } from '../reader.js'
 import { until } from '../until.js'
@@ -99,6 +100,30 @@ describe('what a listener is told', () => {
     await Promise.all(readers.map((heard) => heard.received(1)))
     expect(acks.map(({ deliveredTo }) => deliveredTo)).toEqual(topics.map(() => 1))
     expect(readers.map(({ payloads }) => payloads)).toEqual(topics.map((_, index) => [index]))
+  })
+})
+
+describe('topics that are subscribed together', () => {
+  test('[P2][P9][W10] what comes to one of them while another is still being judged follows the answer, once', async () => {
+    const slow = gate()
+    await using world = await World.start({
+      channels: [
+        { match: 'open:slow', subscribe: () => slow.passed.then(() => true) },
+        { match: 'open:*', subscribe: 'authenticated', publish: 'authenticated' },
+      ],
+    })
+    const client = await world.join('ada')
+    const [quick, late] = [new Reader(client, 'open:quick'), new Reader(client, 'open:slow')]
+    const isJoined = (): boolean => world.service.channels()[0]?.subscribers === 1
+    await until(isJoined, 'the server to have joined the first')
+    for (const number of [1, 2]) await world.service.publish('open:quick', number)
+    expect(quick.log).toEqual([])
+    slow.open()
+    await Promise.all([late.subscription.ready, quick.received(2)])
+    await world.service.publish('open:quick', 3)
+    await quick.received(3)
+    expect(quick.log).toEqual(['subscribed', 1, 2, 3])
+    expect(quick.gaps).toEqual([])
   })
 })
 
