@@ -242,7 +242,7 @@ describe('after announcements were lost', () => {
       lost()
       await broker.reached('read-answer')
       if (what === 'leaves') await ann.request('unsubscribe', { topic: 'a' })
-      if (what === 'subscribes anew') expect(await ann.subscribe('a')).toMatchObject({ seq: 1 })
+      if (what === 'subscribes anew') await ann.subscribe('a')
       if (what === 'disconnects') {
         ann.close()
         await server.told('disconnect')

@@ -120,7 +120,11 @@ export class TestServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client.close()
-    await this.service.close()
+    const closed = this.service.close()
+    await turns()
+    // Whoever does not answer the close has no more time than this.
+    await this.runtime.advance(1_000)
+    await closed
   }
 }
 
