@@ -1,11 +1,6 @@
 import type { Cancel, Runtime } from '../runtime.js'
 import { seededRandom } from './seeded-random.js'
-
-interface Timer {
-  readonly dueAt: number
-  readonly order: number
-  readonly run: () => void
-}
+import { TimerQueue } from './timer-queue.js'
 
 /** 2026-01-01T00:00:00Z in ms since the Unix epoch. */
 const START_AT = 1_767_225_600_000
@@ -30,10 +25,9 @@ export interface VirtualRuntime extends Runtime {
 /** Starts at 2026-01-01T00:00:00Z unless told otherwise. */
 export function virtualRuntime(options: { seed?: number; startAt?: number } = {}): VirtualRuntime {
   const random = seededRandom(options.seed ?? 1)
-  const timers = new Set<Timer>()
+  const timers = new TimerQueue()
   let monotonic = 0
   let wallOffset = options.startAt ?? START_AT
-  let order = 0
   let ids = 0
 
   const word = (): string =>
@@ -43,11 +37,6 @@ export function virtualRuntime(options: { seed?: number; startAt?: number } = {}
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await Promise.resolve()
   }
-  const nextDue = (until: number): Timer | undefined =>
-    [...timers]
-      .filter((timer) => timer.dueAt <= until)
-      .sort((a, b) => a.dueAt - b.dueAt || a.order - b.order)[0]
-
   return {
     wallNow: () => wallOffset + monotonic,
     monotonicNow: () => monotonic,
@@ -55,15 +44,12 @@ export function virtualRuntime(options: { seed?: number; startAt?: number } = {}
     // As long as real ids are: shorter ones are no `instance` [W2].
     id: () => `id-${String((ids += 1)).padStart(6, '0')}-${word()}${word()}`,
     after(ms, run): Cancel {
-      const timer = { dueAt: monotonic + Math.max(0, ms), order: (order += 1), run }
-      timers.add(timer)
-      return () => void timers.delete(timer)
+      return timers.add(monotonic + Math.max(0, ms), run)
     },
     async advance(ms) {
       const until = monotonic + ms
       await settle()
-      for (let timer = nextDue(until); timer !== undefined; timer = nextDue(until)) {
-        timers.delete(timer)
+      for (let timer = timers.take(until); timer !== null; timer = timers.take(until)) {
         monotonic = Math.max(monotonic, timer.dueAt)
         timer.run()
         await settle()
