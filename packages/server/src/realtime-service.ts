@@ -31,7 +31,12 @@ import { OwnPublishes } from './requests/own-publishes.js'
 import type { PublishOrder } from './requests/once.js'
 import { channelStats, serverStats } from './stats.js'
 import { TurnFlusher } from './transport/outlet.js'
-import { createTransport, type SocketIoServer, type Transport } from './transport/socket-io.js'
+import {
+  createTransport,
+  type CreateTransport,
+  type SocketIoServer,
+  type Transport,
+} from './transport/socket-io.js'
 
 /** How often slow readers are looked for [L8]. */
 const SLOW_SWEEP_MS = 1_000
@@ -49,6 +54,11 @@ export interface ServerPublishOptions {
   readonly from?: string
 }
 
+/** What a service stands on: replaced in tests. */
+export interface ServiceParts {
+  readonly createTransport: CreateTransport
+}
+
 /**
  * The realtime server, embedded in a Node application.
  *
@@ -58,8 +68,6 @@ export interface ServerPublishOptions {
  * ```
  */
 export class RealtimeService {
-  /** The Socket.IO server underneath, for what is not wrapped; `socket.user` is the authenticated user. */
-  readonly io: SocketIoServer
   readonly #options: ResolvedOptions
   readonly #hub: Hub
   readonly #journal: Journal
@@ -76,8 +84,11 @@ export class RealtimeService {
   #brokerUp = false
   readonly #ownServers: HttpServer[] = []
 
-  /** @throws RealtimeError `invalid_options`, naming the option */
-  constructor(options: RealtimeServiceOptions) {
+  /**
+   * `parts` is for tests.
+   * @throws RealtimeError `invalid_options`, naming the option
+   */
+  constructor(options: RealtimeServiceOptions, parts: Partial<ServiceParts> = {}) {
     this.#options = resolveOptions(options)
     const { runtime, limits, rules, broker, logger } = this.#options
     this.#startedAt = runtime.monotonicNow()
@@ -112,9 +123,14 @@ export class RealtimeService {
       slow: this.#slow,
       windowEpoch: () => this.#windowEpoch,
     })
-    this.#transport = createTransport(this.#options, this.#connections.events)
+    const transportOf = parts.createTransport ?? createTransport
+    this.#transport = transportOf(this.#options, this.#connections.events)
     this.#sweeper = new Sweeper(runtime, (error, what) => this.#journal.failed(error, what))
-    this.io = this.#transport.io
+  }
+
+  /** The Socket.IO server underneath, for what is not wrapped; `socket.user` is the authenticated user. */
+  get io(): SocketIoServer {
+    return this.#transport.io
   }
 
   /**

@@ -45,6 +45,9 @@ export interface Transport {
   readonly sessions: Sessions
 }
 
+/** Joins a service to a wire: to Socket.IO, unless a test brings another one. */
+export type CreateTransport = (options: ResolvedOptions, events: TransportEvents) => Transport
+
 /** The one place that knows Socket.IO (style D14). */
 export function createTransport(options: ResolvedOptions, events: TransportEvents): Transport {
   const { limits, path, origins } = options
