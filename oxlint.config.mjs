@@ -9,15 +9,16 @@ const PACKAGES = {
   protocol: { name: '@bmt-central/realtime-protocol', may: [] },
   client: { name: '@bmt-central/realtime', may: ['protocol'] },
   server: { name: '@bmt-central/realtime-server', may: ['protocol'] },
+  testing: { name: '@bmt-central/realtime-testing', may: ['protocol', 'client', 'server'] },
   cli: { name: '@bmt-central/realtime-cli', may: ['protocol', 'client', 'server'] },
 }
 
 /** Reads no clock, no chance and no timer: takes the `Runtime` port. */
-const TIMELESS = ['protocol', 'client', 'server']
+const TIMELESS = ['protocol', 'client', 'server', 'testing']
 /** Knows neither Node's modules nor its globals. */
 const NODELESS = ['protocol', 'client']
 /** Writes to the `Logger` port only. */
-const LIBRARIES = ['protocol', 'client', 'server']
+const LIBRARIES = ['protocol', 'client', 'server', 'testing']
 
 /** The one file a package in which a library may be named. */
 const SOCKET_IO_FILES = {
@@ -283,6 +284,8 @@ export default defineConfig({
       wall(owner, [`packages/${owner}/src/system-runtime.ts`], { clock: true }),
     ),
     ...names.map((owner) => wall(owner, [`packages/${owner}/src/testing/**`], { testing: true })),
+    // The simulation is a test in itself: it takes the testing entries of the others.
+    wall('testing', ['packages/testing/src/**'], { testing: true }),
     // What the tests of the server share: clients of the real wire, a clock that stands still.
     wall('server', ['packages/server/src/testing/rig/**'], { test: true }),
     ...names.map((owner) =>

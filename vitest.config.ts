@@ -53,6 +53,7 @@ export default defineConfig({
       project('protocol', 'packages/protocol'),
       project('client', 'packages/client'),
       project('server', 'packages/server'),
+      project('testing', 'packages/testing', 120_000),
       project('cli', 'packages/cli', 30_000),
       project('playground', 'examples/playground', 30_000),
       project('e2e', 'e2e', 120_000),

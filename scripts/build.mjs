@@ -22,6 +22,7 @@ const COMPILED = [
   { folder: 'packages/protocol', sources: 'src', output: 'dist' },
   { folder: 'packages/client', sources: 'src', output: 'dist' },
   { folder: 'packages/server', sources: 'src', output: 'dist' },
+  { folder: 'packages/testing', sources: 'src', output: 'dist' },
   { folder: 'packages/cli', sources: 'src', output: 'dist' },
   { folder: 'examples/playground', sources: 'server', output: 'dist/server' },
 ]

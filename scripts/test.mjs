@@ -91,7 +91,9 @@ const CHECKS = [
   suite('unit', 'tests of the packages', [
     VITEST,
     'run',
-    ...['protocol', 'client', 'server', 'cli', 'playground'].map((name) => `--project=${name}`),
+    ...['protocol', 'client', 'server', 'testing', 'cli', 'playground'].map(
+      (name) => `--project=${name}`,
+    ),
   ]),
   suite('e2e', 'tests of two parties and more', [VITEST, 'run', '--project=e2e']),
 ]

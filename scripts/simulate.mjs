@@ -1,0 +1,67 @@
+// @ts-check
+// `npm run simulate -- --seeds 20000 [--from 1] [--operations 60]`: searches for a run of the
+// simulated world in which a promise is broken. Ends with 1 where it found one.
+import { parseArgs } from 'node:util'
+import { build } from './build.mjs'
+import { elapsed, requireNode, ROOT } from './run.mjs'
+
+const MOST_FINDINGS = 5
+const BAR = 30
+
+/** @param {string} name @param {string} text @returns {number} */
+function whole(name, text) {
+  const value = Number(text)
+  if (Number.isInteger(value) && value > 0) return value
+  throw new Error(`--${name} must be a whole number above 0, got ${JSON.stringify(text)}`)
+}
+
+/** @param {number} done @param {number} all @param {number} startedAt @param {number} findings */
+function show(done, all, startedAt, findings) {
+  if (!process.stdout.isTTY) return
+  const full = Math.round((done / all) * BAR)
+  const bar = '█'.repeat(full) + '░'.repeat(BAR - full)
+  process.stdout.write(
+    `\r${bar} ${done} of ${all} seeds, ${findings} findings, ${elapsed(startedAt)} `,
+  )
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '1000' },
+      from: { type: 'string', default: '1' },
+      operations: { type: 'string', default: '60' },
+    },
+  })
+  const seeds = whole('seeds', values.seeds)
+  const from = whole('from', values.from)
+  const operations = whole('operations', values.operations)
+  await build({ page: false })
+  const { describeFinding, hunt } = /** @type {typeof import('@bmt-central/realtime-testing')} */ (
+    await import('../packages/testing/dist/index.js')
+  )
+  const startedAt = performance.now()
+  /** @type {string[]} */
+  const findings = []
+  let done = 0
+  for (; done < seeds && findings.length < MOST_FINDINGS; done += 1) {
+    if (done % 10 === 0) show(done, seeds, startedAt, findings.length)
+    const finding = await hunt(from + done, { operations })
+    if (finding !== null) findings.push(describeFinding(finding))
+  }
+  show(done, seeds, startedAt, findings.length)
+  const found = findings.length === 0 ? '' : `\n${findings.join('\n\n')}\n`
+  process.stdout.write(
+    `\n${found}${done} seeds of ${operations} operations, ${findings.length} with a broken promise, in ${elapsed(startedAt)}\n`,
+  )
+  return findings.length === 0 ? 0 : 1
+}
+
+requireNode()
+process.chdir(ROOT)
+try {
+  process.exitCode = await main()
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
