@@ -1,4 +1,5 @@
 import type { Ledger } from './ledger.js'
+import { RETAINED } from './server-node.js'
 import type { Listening, Publishing, SimulatedClient, Told } from './simulated-client.js'
 
 /** What is wrong with the outcome of a run, in words; each begins with the promise that is broken. */
@@ -57,6 +58,10 @@ function checkListening({ topic, told, subscription }: Listening, ledger: Ledger
   for (const one of told) {
     if ('gap' in one) {
       gap = one.gap
+      const { reason, to } = gap
+      if (reason === 'expired' && to !== null && to > one.head - RETAINED) {
+        found.push(`[P2] ${topic}: a gap up to ${to}, which was retained at ${one.head}`)
+      }
       continue
     }
     const place = `${one.epoch} ${one.seq}`

@@ -7,7 +7,7 @@ export interface Faults {
   readonly cutAfter: number
   /** Of a packet: from here on nothing gets through, and nobody says so. */
   readonly blackHole: number
-  /** Of an ended link: the server notices only much later, when another one is in use. */
+  /** Of an ended link: server or client hear of it only much later, when another one is in use. */
   readonly lateClose: number
   /** Of a link: it is slow. */
   readonly delay: number
@@ -18,6 +18,8 @@ export interface Faults {
   /** Of a call of the broker: it takes its time, or refuses. */
   readonly slowBroker: number
   readonly brokerError: number
+  /** Of a message: its listener throws, or changes everything in the middle of a delivery. */
+  readonly listener: number
   /** Of a token: it is valid for some seconds only. */
   readonly tokenExpiry: number
 }
@@ -33,6 +35,7 @@ export const NO_FAULTS: Faults = {
   unreachable: 0,
   slowBroker: 0,
   brokerError: 0,
+  listener: 0,
   tokenExpiry: 0,
 }
 
@@ -48,6 +51,7 @@ export const ALL_FAULTS: Faults = {
   unreachable: 0.05,
   slowBroker: 0.1,
   brokerError: 0.02,
+  listener: 0.01,
   tokenExpiry: 0.1,
 }
 

@@ -27,6 +27,11 @@ export class Ledger {
     return entries
   }
 
+  /** The last position of an epoch; 0 where it has none. */
+  head(topic: string, epoch: string): number {
+    return this.of(topic).findLast((entry) => entry.epoch === epoch)?.seq ?? 0
+  }
+
   get faults(): readonly string[] {
     return this.#faults
   }

@@ -70,6 +70,8 @@ export class MemoryWire implements Link, Peer {
   #handler: PeerHandler | null = null
   #server: TransportEvents | null = null
   #clientOver = false
+  /** Reports after `drop()` all the same: the client's own fence has to hold [C5]. */
+  #haunts = false
   #serverOver = false
   #swallows = false
 
@@ -104,6 +106,13 @@ export class MemoryWire implements Link, Peer {
     if (this.#clientOver) return
     this.#endClient()
     this.#closeServer('transport close')
+    const { chance, clientRuntime, listener } = this.#parts
+    if (!chance.hits('lateClose')) return
+    this.#haunts = true
+    clientRuntime.after(chance.below(5_000), () => {
+      this.#haunts = false
+      listener.down(new RealtimeError('not_connected', 'an old link, late'))
+    })
   }
 
   // The server's end.
@@ -206,7 +215,7 @@ export class MemoryWire implements Link, Peer {
   #arriveAtClient(packet: string): void {
     const { chance, listener } = this.#parts
     const dropped = chance.hits('drop')
-    if (this.#swallows || this.#clientOver) return
+    if (this.#swallows || (this.#clientOver && !this.#haunts)) return
     if (dropped) return this.cut()
     const [, kind, id = '', json = '[]'] = /^([23])(\d*)(.*)$/su.exec(packet) ?? []
     const [first, second] = JSON.parse(json) as unknown[]

@@ -9,8 +9,11 @@ import { LocalRuntime } from './local-runtime.js'
 import type { MemoryWire } from './memory-wire.js'
 
 /** Small enough that pages, gaps and refusals are met within seconds. */
+/** Publications of a stream that stay. */
+export const RETAINED = 30
+
 const LIMITS = {
-  maxMessageHistory: 30,
+  maxMessageHistory: RETAINED,
   maxPageMessages: 5,
   publishesPerSecond: 30,
   publishBurst: 40,

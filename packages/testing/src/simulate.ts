@@ -52,6 +52,7 @@ export class World {
           chance: this.#chance,
           server: () => this.#node,
           fault: (what) => void this.#found.push(what),
+          ledger: this.ledger,
         }),
     )
   }

@@ -1,6 +1,7 @@
 import { RealtimeClient, type Subscription } from '@bmt-central/realtime'
 import { RealtimeError, type Gap, type Runtime } from '@bmt-central/realtime-protocol'
 import type { Chance } from './faults.js'
+import type { Ledger } from './ledger.js'
 import { LocalRuntime } from './local-runtime.js'
 import { MemoryWire } from './memory-wire.js'
 import type { ServerNode } from './server-node.js'
@@ -8,7 +9,12 @@ import { tokenOf } from './server-node.js'
 
 /** What one listener was told, in order. */
 export type Told =
-  { readonly seq: number; readonly epoch: string; readonly id: string } | { readonly gap: Gap }
+  | { readonly seq: number; readonly epoch: string; readonly id: string }
+  | {
+      readonly gap: Gap
+      /** The head of the gap's epoch when it was told. */
+      readonly head: number
+    }
 
 export interface Listening {
   readonly topic: string
@@ -33,6 +39,7 @@ export interface ClientPartsOfWorld {
   /** The server that takes connections now. */
   readonly server: () => ServerNode | null
   readonly fault: (what: string) => void
+  readonly ledger: Ledger
 }
 
 const TOKEN_LIFE_MS = 600_000
@@ -90,10 +97,15 @@ export class SimulatedClient {
     const told: Told[] = []
     const subscription = this.client.subscribe(
       topic,
-      ({ seq, epoch, id }) => told.push({ seq, epoch, id }),
+      ({ seq, epoch, id }) => {
+        told.push({ seq, epoch, id })
+        if (this.#parts.chance.hits('listener')) this.#misbehave(topic)
+      },
       rewind > 0 ? { rewind } : {},
     )
-    subscription.on('gap', (gap) => told.push({ gap }))
+    subscription.on('gap', (gap) => {
+      told.push({ gap, head: this.#parts.ledger.head(topic, gap.epoch) })
+    })
     this.listening.push({ topic, told, subscription })
   }
 
@@ -132,6 +144,21 @@ export class SimulatedClient {
     if (!this.runtime.asleep) return
     this.runtime.wake()
     for (const wake of Array.from(this.#wakers)) wake()
+  }
+
+  /** What applications do within a listener. */
+  #misbehave(topic: string): void {
+    switch (this.#parts.chance.below(4)) {
+      case 0:
+        throw new Error('a listener of the simulation throws')
+      case 1:
+        this.client.disconnect()
+        return this.connect()
+      case 2:
+        return this.listen(topic, 0)
+      default:
+        return this.publish(topic)
+    }
   }
 
   #open(
