@@ -11,7 +11,7 @@ export interface Faults {
   readonly lateClose: number
   /** Of a link: it is slow. */
   readonly delay: number
-  /** Of a publish: its packet arrives twice. */
+  /** Of an acknowledged publish: it is sent again. */
   readonly duplicate: number
   /** Of an attempt to connect: nobody answers. */
   readonly unreachable: number

@@ -51,6 +51,10 @@ class Lane {
   }
 }
 
+function requestPacket(ackId: number, request: readonly unknown[]): string {
+  return `2${ackId}${JSON.stringify(request)}`
+}
+
 /**
  * One wire in memory: a client's `Link` at one end and a server's `Peer` at the other. What crosses
  * it is the text of Socket.IO packets, and nothing else.
@@ -64,6 +68,8 @@ export class MemoryWire implements Link, Peer {
   readonly #toServer: Lane
   readonly #toClient: Lane
   readonly #answers = new Map<number, (acknowledgement: unknown) => void>()
+  /** Publishes that are not answered yet, as they were sent. */
+  readonly #published = new Map<number, readonly unknown[]>()
   /** Acknowledgements at which the link is cut. */
   readonly #cutAt = new Set<number>()
   #acks = 0
@@ -92,14 +98,10 @@ export class MemoryWire implements Link, Peer {
     if (this.#clientOver) return
     const ackId = (this.#acks += 1)
     this.#answers.set(ackId, answer)
-    const packet = `2${ackId}${JSON.stringify([event, data])}`
+    const packet = requestPacket(ackId, [event, data])
     this.#parts.sending(event, data as Readonly<Record<string, unknown>>)
     this.#toServer.send(() => this.#arriveAtServer(packet))
-    const twice = this.#parts.chance.hits('duplicate')
-    if (twice && event === 'publish') {
-      const again = `2${(this.#acks += 1)}${JSON.stringify([event, data])}`
-      this.#toServer.send(() => this.#arriveAtServer(again))
-    }
+    if (event === 'publish') this.#published.set(ackId, [event, data])
   }
 
   drop(): void {
@@ -224,7 +226,23 @@ export class MemoryWire implements Link, Peer {
     if (kind === '2') return listener.event(String(first), second)
     const answer = this.#answers.get(Number(id))
     this.#answers.delete(Number(id))
+    this.#resend(Number(id), first)
     answer?.(first)
+  }
+
+  /**
+   * Sends again what was just acknowledged: it has to be a duplicate [P4]. Never what was refused:
+   * that the client takes as not published, and whoever publishes it after all breaks its promise.
+   */
+  #resend(ackId: number, acknowledgement: unknown): void {
+    const request = this.#published.get(ackId)
+    if (request === undefined) return
+    this.#published.delete(ackId)
+    const { status } = acknowledgement as { status?: unknown }
+    const twice = this.#parts.chance.hits('duplicate')
+    if (status !== 'success' || !twice || this.#clientOver) return
+    const packet = requestPacket((this.#acks += 1), request)
+    this.#toServer.send(() => this.#arriveAtServer(packet))
   }
 
   #down(why: string | RealtimeError): void {
@@ -238,6 +256,7 @@ export class MemoryWire implements Link, Peer {
   #endClient(): void {
     this.#clientOver = true
     this.#answers.clear()
+    this.#published.clear()
     this.#cutAt.clear()
   }
 
