@@ -22,7 +22,8 @@ export interface SimulateOptions {
 const TOPICS = ['public:a', 'public:b'] as const
 /** Longer than any deadline, wait and backoff of both sides together. */
 const CALM_MS = 240_000
-const AFTER_CLOSE_MS = 120_000
+/** Longer than a late close, the life of an empty channel and the sweep that ends it together. */
+const AFTER_CLOSE_MS = 180_000
 
 /** A world: real clients, a real server, a faulty wire between them, one clock. */
 export class World {
