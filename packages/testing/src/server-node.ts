@@ -82,14 +82,16 @@ export class ServerNode {
       get io(): Transport['io'] {
         throw new Error('there is no Socket.IO in a simulated world')
       },
-      attach: () => undefined,
-      close: () =>
-        new Promise<void>((resolve) => {
-          this.#parts.world.after(END_WITHIN_MS, () => {
-            for (const wire of Array.from(this.wires)) wire.cut()
-            resolve()
-          })
-        }),
+      sessions: {
+        attach: () => undefined,
+        close: () =>
+          new Promise<void>((resolve) => {
+            this.#parts.world.after(END_WITHIN_MS, () => {
+              for (const wire of Array.from(this.wires)) wire.cut()
+              resolve()
+            })
+          }),
+      },
     }
   }
 }

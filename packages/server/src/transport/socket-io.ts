@@ -42,7 +42,7 @@ export type SocketIoServer = Server
 /** The Socket.IO server underneath, and where it is served. */
 export interface Transport {
   readonly io: Server
-  readonly sessions: Sessions
+  readonly sessions: Pick<Sessions, 'attach' | 'close'>
 }
 
 /** Joins a service to a wire: to Socket.IO, unless a test brings another one. */
