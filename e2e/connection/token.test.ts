@@ -16,7 +16,7 @@ describe('a token that expires on a live connection', () => {
     const authenticate: Authenticate = () => ({
       userId: 'ada',
       role: 'user',
-      expiresAt: clock.now() + 60_000,
+      expiresAt: clock.now() + 45_000,
     })
     await using world = await World.start({ authenticate, runtime: clock.runtime })
     const tokens: string[] = []
@@ -37,7 +37,7 @@ describe('a token that expires on a live connection', () => {
     }
     for (const round of range(1, 4)) {
       publishSome()
-      await clock.advance(60_000)
+      await clock.advance(45_000)
       publishSome()
       await until(() => client.getStats().reconnectCount === round, 'the client to be back')
     }
@@ -53,7 +53,7 @@ describe('a token that expires on a live connection', () => {
 
   test('[P10][C1][C6] the same token again: it ends, with that code; setToken() goes on from where it was', async () => {
     const clock = steppedClock()
-    const expiresAt = clock.now() + 60_000
+    const expiresAt = clock.now() + 45_000
     const authenticate: Authenticate = ({ token }) => ({
       userId: 'ada',
       role: 'user',
@@ -63,7 +63,7 @@ describe('a token that expires on a live connection', () => {
     const client = await world.join('ada', { auth: 'short' })
     const told = connectionOf(client)
     const heard = await Reader.live(client, TOPIC)
-    await clock.advance(59_999)
+    await clock.advance(44_999)
     await world.service.publish(TOPIC, 'in time')
     await heard.received(1)
     await clock.advance(1)

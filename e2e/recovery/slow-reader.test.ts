@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { OPEN_RULE, World } from '../harness.js'
 import { range, Reader } from '../reader.js'
+import { steppedClock } from '../stepped-clock.js'
 import { until } from '../until.js'
 
 const TOPIC = 'open:news'
@@ -9,7 +10,9 @@ const MIB = 1_024 * 1_024
 const MOST = 1_000
 
 test('[P7][P2] a reader that takes nothing is ended, costs the others nothing, and recovers all of it', async () => {
+  // Time stands still: it is ended for what waits, not for how long it has waited.
   await using world = await World.start({
+    runtime: steppedClock().runtime,
     channels: [{ ...OPEN_RULE, history: { size: MOST, bytes: 64 * MIB } }],
     limits: { maxBufferedBytes: MIB, hardMaxBufferedBytes: 2 * MIB },
   })

@@ -156,4 +156,37 @@ describe('many local subscriptions to one topic', () => {
     expect(client.getStats().listenerErrors).toBe(2)
     expect(world.takeFailures().join()).toContain('a bug of the application')
   })
+
+  test('[P7] of several listeners to one event, the one that throws stops none of the others', async () => {
+    await using world = await World.start()
+    const line = await world.line()
+    const client = await world.join('ada', { url: line.url })
+    const heard = await Reader.live(client, TOPIC)
+    const told: string[] = []
+    const faulty = (): never => {
+      throw new Error('a bug of the application')
+    }
+    client.onConnection(faulty)
+    client.onConnection(({ status }) => told.push(status))
+    client.onOutbox(faulty)
+    client.onOutbox(({ state }) => told.push(state))
+    heard.subscription.on('state', faulty)
+    heard.subscription.on('state', (state) => told.push(state))
+    line.cut()
+    await until(() => heard.subscribed.length === 2, 'the topic to be live again')
+    await client.publish(TOPIC, 1)
+    await heard.received(1)
+    expect(told.filter((event, index) => event !== told[index - 1])).toEqual([
+      'subscribing',
+      'reconnecting',
+      'connected',
+      'subscribed',
+      'queued',
+      'sent',
+      'acknowledged',
+    ])
+    await client.close()
+    const failures = world.takeFailures()
+    expect(failures.filter((text) => !text.includes('a bug of the application'))).toEqual([])
+  })
 })
