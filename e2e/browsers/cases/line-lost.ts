@@ -17,6 +17,8 @@ interface Loss {
   /** Runs in the page ahead of everything else. */
   readonly before?: () => void
   readonly lose: (person: Person) => Promise<void>
+  /** Looks at who found out, right when the page knows. */
+  readonly found?: (person: Person) => Promise<void>
   /** Whether the browser tells the page that its socket has ended. */
   readonly socketEnds: boolean
   readonly mend: (person: Person) => Promise<void>
@@ -57,22 +59,16 @@ const LOSSES: readonly Loss[] = [
     before: () => {
       const hush = (event: Event): void => event.stopImmediatePropagation()
       for (const name of ['offline', 'online']) window.addEventListener(name, hush, true)
-      // Socket.IO's own watch: as long as the server's ping interval and timeout together.
+      // When Socket.IO would notice by itself: the server's ping interval and timeout together.
       const native = window.setTimeout.bind(window)
-      const unwatched: unknown[] = []
-      const withoutWatch = (run: () => void, ms?: number): number => {
-        if (ms !== 45_000) return native(run, ms)
-        unwatched.push(run)
-        return 0
-      }
-      Object.assign(window, { unwatched, setTimeout: withoutWatch })
+      const withoutWatch = (run: () => void, ms?: number): number =>
+        native(ms === 45_000 ? () => Object.assign(window, { noticedBySocketIo: true }) : run, ms)
+      Object.assign(window, { noticedBySocketIo: false, setTimeout: withoutWatch })
     },
-    async lose({ context, page }) {
-      const watches = await page.evaluate(
-        () => (window as unknown as { unwatched: unknown[] }).unwatched.length,
-      )
-      expect(watches, 'timers that Socket.IO has been denied').toBeGreaterThan(0)
-      await context.setOffline(true)
+    lose: offline(true),
+    async found({ page }) {
+      const noticed = page.evaluate(() => 'noticedBySocketIo' in window && window.noticedBySocketIo)
+      expect(await noticed, 'it was not Socket.IO that noticed').toBe(false)
     },
     socketEnds: false,
     async mend({ context, page }) {
@@ -147,6 +143,7 @@ async function expectSameAcross(
   if (!way.socketEnds) await expectBelieving(ada)
   await Promise.all([writeAll(ada, ADA_AWAY.slice(1)), writeAll(grace, GRACE_MEANWHILE)])
   await eventually(async () => expect(await ada.status()).toBe('reconnecting'))
+  await way.found?.(ada)
   expect(line?.isClosed()).toBe(way.socketEnds)
   await expectBothWaiting(ada, grace)
   if (!way.socketEnds) await sleep(Math.max(0, AWAY_MS - (performance.now() - lostAt)))
