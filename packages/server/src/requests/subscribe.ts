@@ -1,10 +1,8 @@
 import {
   RealtimeError,
   resumeAfter,
-  toWireFailure,
   type Gap,
   type Position,
-  type RefusedItem,
   type SubscribeItem,
   type Topic,
 } from '@bmt-central/realtime-protocol'
@@ -16,7 +14,7 @@ import type { Subscription } from '../hub/subscription.js'
 import type { Publication } from '../publication.js'
 import { authorise } from './authorise.js'
 import type { RequestContext } from './context.js'
-import { reportRefusal } from './refusal.js'
+import { endSubscription, leaveChannel, tellBroker } from './leaving.js'
 
 /** What is left of one acknowledgement's page, for all topics of a batch together [L16]. */
 export interface PageBudget {
@@ -75,7 +73,11 @@ export function subscribe(
 }
 
 /** Asks the rules; where they say no, a subscription that there still is ends, too. */
-function mayJoin(context: RequestContext, connection: Connection, topic: Topic): Maybe<void> {
+export function mayJoin(
+  context: RequestContext,
+  connection: Connection,
+  topic: Topic,
+): Maybe<void> {
   const refused = (error: unknown): never => {
     const channel = context.hub.channels.get(topic)
     const final = error instanceof RealtimeError && error.code === 'permission_denied'
@@ -92,7 +94,8 @@ function mayJoin(context: RequestContext, connection: Connection, topic: Topic):
   }
 }
 
-function join(
+/** The rest of it, once the rules have said yes. */
+export function join(
   context: RequestContext,
   connection: Connection,
   request: { readonly item: SubscribeItem; readonly budget: PageBudget },
@@ -122,43 +125,6 @@ function join(
     return joined instanceof Promise ? joined.catch(undo) : joined
   } catch (error) {
     return undo(error)
-  }
-}
-
-/** Ends a subscription that there may be, and says so. */
-export function endSubscription(
-  context: RequestContext,
-  connection: Connection,
-  channel: Channel,
-): void {
-  if (!leaveChannel(context, connection, channel)) return
-  const { id: connectionId, user } = connection
-  context.journal.unsubscribed({ connectionId, userId: user.userId, topic: channel.topic })
-}
-
-/** Takes a connection out of a channel and tells the broker. False where it was not in it. */
-function leaveChannel(context: RequestContext, connection: Connection, channel: Channel): boolean {
-  if (!context.hub.leave(connection, channel)) return false
-  tellBroker(context, channel.topic)
-  return true
-}
-
-/** Tells the broker how many subscribe here now, where nobody waits for its answer. */
-export function tellBroker(context: RequestContext, topic: Topic): void {
-  const where = `telling the broker who subscribes to ${topic}`
-  // Looked up: the channel that somebody left may have been dropped, and opened anew by somebody else.
-  const channel = context.hub.channels.get(topic)
-  try {
-    const told = context.broker.subscribers(
-      topic,
-      channel?.subscribers.size ?? 0,
-      channel?.live ?? 0,
-    )
-    if (told instanceof Promise) {
-      told.catch((error: unknown) => context.journal.failed(error, where))
-    }
-  } catch (error) {
-    context.journal.failed(error, where)
   }
 }
 
@@ -314,66 +280,4 @@ function tooMany(context: RequestContext): RealtimeError {
     'too_many_subscriptions',
     `this connection has its maximum of ${context.limits.maxSubscriptionsPerConnection} subscriptions`,
   )
-}
-
-/**
- * Subscribes to several topics in one request [W10]: each has its own result, in the order of the
- * request; all share one page; live delivery of each begins behind the one answer. The rules of all
- * are asked side by side.
- */
-export async function subscribeBatch(
-  context: RequestContext,
-  connection: Connection,
-  request: {
-    readonly items: readonly (SubscribeItem | RefusedItem)[]
-    readonly messageId?: string
-  },
-): Promise<Joined> {
-  const budget = newPageBudget(context)
-  const allowed = request.items.map((item) => mayJoinItem(context, connection, item))
-  const joined: Joined[] = []
-  for (const [index, item] of request.items.entries()) {
-    try {
-      if ('error' in item) throw item.error
-      await allowed[index]
-      joined.push(await join(context, connection, { item, budget }))
-    } catch (error) {
-      joined.push(refusalOf(context, connection, { item, error }))
-    }
-  }
-  const messageId =
-    request.messageId === undefined ? '' : `,"messageId":${JSON.stringify(request.messageId)}`
-  const lastOf = new Map(joined.map(({ topic }, index) => [topic, index]))
-  return {
-    json: () => {
-      const results = joined.map(({ json }) => json())
-      return `{"status":"success","results":[${results.join(',')}]${messageId}}`
-    },
-    settle: () => {
-      for (const [index, one] of joined.entries()) one.settle(lastOf.get(one.topic) === index)
-    },
-  }
-}
-
-/** The rights of one entry; its refusal is heard when its turn comes. */
-function mayJoinItem(
-  context: RequestContext,
-  connection: Connection,
-  item: SubscribeItem | RefusedItem,
-): Promise<void> {
-  if ('error' in item) return Promise.resolve()
-  const asked = Promise.resolve().then(() => mayJoin(context, connection, item.topic))
-  asked.catch(() => undefined)
-  return asked
-}
-
-function refusalOf(
-  context: RequestContext,
-  connection: Connection,
-  { item, error }: { item: SubscribeItem | RefusedItem; error: unknown },
-): Joined {
-  const topic = item.topic === undefined ? {} : { topic: item.topic }
-  reportRefusal(context, connection, { event: 'subscribe', ...topic, error })
-  const json = JSON.stringify({ ...toWireFailure(error, item.messageId), ...topic })
-  return { json: () => json, settle: () => undefined }
 }
