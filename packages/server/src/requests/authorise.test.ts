@@ -166,9 +166,9 @@ describe('a rule function that fails', () => {
     expect(server.runtime.pendingTimers).toBe(timers)
   })
 
-  test.each<unknown>([undefined, null, 1, 'yes', {}, [], false])(
-    '[P7][P8] returns %o: only true admits',
-    async (value) => {
+  test.each([undefined, null, 1, 'yes', {}, [], false].map((value) => ({ value })))(
+    '[P7][P8] returns $value: only true admits',
+    async ({ value }) => {
       await using server = await startWith({
         match: '*',
         subscribe: () => value as boolean,
