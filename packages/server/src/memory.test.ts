@@ -63,7 +63,8 @@ test('[P7] after everybody has gone nothing is left but what is retained', async
   const timers = server.runtime.pendingTimers
 
   const clients: { close: () => void }[] = []
-  for (let round = 0; round < ROUNDS; round += 1) {
+  // On a busy machine fewer of them get in within a round: then it takes more rounds.
+  for (let round = 0; round < ROUNDS || gone.length <= ROUNDS; round += 1) {
     for (let count = 0; count < 3; count += 1) clients.push(misbehave(server, random))
     const raw = await RawSocket.open(server.url)
     if (random() < 0.5) raw.send('40{"token":"no json"}')
