@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { cutLine, holdCuts } from './cut-line.js'
 import { eventually } from './eventually.js'
 import { faultsOfLooks } from './looks.js'
 import { expectCleanPages, Person } from './person.js'
@@ -14,7 +15,8 @@ const stage = setStage()
 
 test('the chat can be read in both themes and languages, on a desk and a phone', async () => {
   mkdirSync(FOLDER, { recursive: true })
-  const visit = { room: 'workshop', address: stage.playground.address('localhost') }
+  const address = stage.playground.address('localhost')
+  const visit = { room: 'workshop', address, before: holdCuts }
   await using ada = await Person.enter(stage.browser, visit)
   await using lin = await Person.enter(stage.browser, visit)
   await expectPictures(ada, 'empty')
@@ -42,7 +44,7 @@ test('the chat can be read in both themes and languages, on a desk and a phone',
   await ada.isConnected()
   await lin.sees(['This one waited in the outbox.'])
 
-  await ada.page.getByTestId('cut').click()
+  await cutLine(ada)
   await eventually(async () => expect(await ada.status()).toBe('reconnecting'))
   for (const text of [
     '一条。',

@@ -24,6 +24,9 @@ export async function startPlayground(): Promise<Playground> {
     env: { ...process.env, PORT: String(await freePort()) },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  // Where a run is ended from outside, nothing may be left running.
+  const end = (): void => void child.kill('SIGTERM')
+  process.once('exit', end)
   let output = ''
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const listening = new Promise<number>((resolve, reject) => {
@@ -48,6 +51,7 @@ export async function startPlayground(): Promise<Playground> {
       const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
       await exited
       clearTimeout(limit)
+      process.off('exit', end)
     },
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { cutLine, holdCuts, mendCut, type HeldCut } from '../cut-line.js'
 import { eventually } from '../eventually.js'
 import { expectCleanPages, Person, type ShownMessage } from '../person.js'
 import type { LocalName } from '../playground.js'
@@ -24,42 +25,6 @@ interface Loss {
   readonly mend: (person: Person) => Promise<void>
 }
 
-/** The page's own timer of a cut, which mends the line after 10 s, in the hand of a test. */
-interface HeldCut {
-  holdsCut: boolean
-  heldCuts: (() => void)[]
-}
-
-/** Runs in the page: what a cut sets while `holdsCut` waits for `mendCut`, however slow the machine is. */
-function holdCuts(): void {
-  const native = window.setTimeout.bind(window)
-  const held: HeldCut = { holdsCut: false, heldCuts: [] }
-  const page = Object.assign(window as unknown as HeldCut, held)
-  const setTimeout = (run: () => void, ms?: number): number => {
-    if (!page.holdsCut || ms !== 10_000) return native(run, ms)
-    page.heldCuts.push(run)
-    return 0
-  }
-  Object.assign(window, { setTimeout })
-}
-
-/** Presses the page's switch. */
-function cut({ page }: Person): Promise<void> {
-  return page.evaluate(() => {
-    const held = window as unknown as HeldCut
-    held.holdsCut = true
-    document.querySelector<HTMLElement>('[data-testid=cut]')?.click()
-    held.holdsCut = false
-  })
-}
-
-/** The 10 s of the cut are over. */
-function mendCut({ page }: Person): Promise<void> {
-  return page.evaluate(() => {
-    for (const run of (window as unknown as HeldCut).heldCuts.splice(0)) run()
-  })
-}
-
 const offline = (isOffline: boolean) => (person: Person) => person.context.setOffline(isOffline)
 
 const LOSSES: readonly Loss[] = [
@@ -68,7 +33,7 @@ const LOSSES: readonly Loss[] = [
     room: 'by-the-switch',
     host: 'localhost',
     before: holdCuts,
-    lose: cut,
+    lose: cutLine,
     socketEnds: true,
     // Nobody presses anything: the line is whole again by itself, and the client finds out.
     mend: mendCut,
@@ -154,7 +119,7 @@ function writeAndCut({ page }: Person, text: string): Promise<void> {
     composer.closest('form')?.requestSubmit()
     // Sending ends with the turn; what comes from outside has to wait for the next one.
     for (let step = 0; step < 100; step += 1) await Promise.resolve()
-    const held = window as unknown as { holdsCut: boolean }
+    const held = window as unknown as HeldCut
     held.holdsCut = true
     document.querySelector<HTMLElement>('[data-testid=cut]')?.click()
     held.holdsCut = false

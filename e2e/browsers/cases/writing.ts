@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { cutLine, holdCuts } from '../cut-line.js'
 import { eventually } from '../eventually.js'
 import { expectCleanPages, Person, type Visit } from '../person.js'
 import type { Stage } from '../stage.js'
@@ -10,7 +11,12 @@ const focused = ({ page }: Person): Promise<string | null> =>
 export function writingCases(stage: Stage): void {
   describe('writing', () => {
     const enter = (room: string, context: Visit['context'] = {}): Promise<Person> =>
-      Person.enter(stage.browser, { address: stage.playground.address(), room, context })
+      Person.enter(stage.browser, {
+        address: stage.playground.address(),
+        room,
+        context,
+        before: holdCuts,
+      })
 
     test('the first view needs no reading: a name, a room, the cursor, a second person', async () => {
       await using ada = await enter('')
@@ -54,7 +60,7 @@ export function writingCases(stage: Stage): void {
     test('[P4] a message that a reload overtook is kept, said to be unknown, and sent once', async () => {
       await using ada = await enter('overtaken')
       await using grace = await enter('overtaken')
-      await ada.page.getByTestId('cut').click()
+      await cutLine(ada)
       await eventually(async () => expect(await ada.status()).toBe('reconnecting'))
       await ada.write('Was on my mind')
       expect(await ada.stateOf('Was on my mind')).toBe('queued')
