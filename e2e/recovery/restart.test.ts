@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { failureOf } from '../failure.js'
-import { World } from '../harness.js'
+import { OPEN_RULE, World } from '../harness.js'
 import { range, Reader } from '../reader.js'
 import { until, within } from '../until.js'
 
@@ -8,13 +8,15 @@ const TOPIC = 'open:news'
 
 test('[P2][P3][C1] the server is killed and comes back empty: `epoch_changed` first, then the new epoch from its first on', async () => {
   await using world = await World.start()
-  const reader = await world.join('ada')
+  const line = await world.line()
+  const reader = await world.join('ada', { url: line.url })
   const heard = await Reader.live(reader, TOPIC)
   const idle = await Reader.live(reader, 'open:idle')
   for (const number of range(1, 5)) await world.service.publish(TOPIC, `old ${number}`)
   await heard.received(5)
   const oldEpoch = heard.messages[0]?.epoch
 
+  line.refuse()
   await world.crash()
   await until(() => reader.status === 'reconnecting', 'the reader to notice')
   await world.revive()
@@ -22,6 +24,7 @@ test('[P2][P3][C1] the server is killed and comes back empty: `epoch_changed` fi
   const acks = await Promise.all(
     range(1, 8).map((number) => world.service.publish(TOPIC, `new ${number}`)),
   )
+  line.accept()
   await heard.received(13)
   await world.service.publish(TOPIC, 'new 9')
   await heard.received(14)
@@ -36,6 +39,26 @@ test('[P2][P3][C1] the server is killed and comes back empty: `epoch_changed` fi
   await until(() => idle.subscribed.length === 2, 'the idle topic to be live again')
   expect(idle.log).toEqual(['subscribed', 'gap', 'subscribed'])
   expect(reader.getStats()).toMatchObject({ reconnectCount: 1, gaps: 2, duplicates: 0 })
+})
+
+test('[P3][L2] where the first ones of the new epoch have gone, too, the gap names the last of them', async () => {
+  await using world = await World.start({ channels: [{ ...OPEN_RULE, history: { size: 10 } }] })
+  const line = await world.line()
+  const reader = await world.join('ada', { url: line.url })
+  const heard = await Reader.live(reader, TOPIC)
+  await world.service.publish(TOPIC, 'old')
+  await heard.received(1)
+  line.refuse()
+  await world.crash()
+  await until(() => reader.status === 'reconnecting', 'the reader to notice')
+  await world.revive()
+  for (const number of range(1, 25)) await world.service.publish(TOPIC, `new ${number}`)
+  line.accept()
+  await heard.reached(25)
+  const epoch = heard.messages.at(-1)?.epoch
+  expect(heard.gaps).toEqual([{ from: null, to: 15, epoch, reason: 'epoch_changed' }])
+  expect(heard.log.slice(0, 3)).toEqual(['subscribed', 1, 'gap'])
+  expect(heard.seqs.slice(1)).toEqual(range(16, 25))
 })
 
 test('[P4][P5] what was once on the wire settles as unknown and is not sent again; what never was is sent', async () => {
