@@ -1,5 +1,6 @@
 import { RealtimeError, type Topic } from '@bmt-central/realtime-protocol'
 import type { Accepted, Maybe } from '../broker/broker.js'
+import type { ResolvedRule } from '../rules.js'
 import type { RequestContext } from './context.js'
 
 /** One publish, whoever makes it. */
@@ -23,6 +24,8 @@ export interface Encoded {
 export interface PublishAttempt {
   readonly order: PublishOrder
   readonly encoded: Encoded
+  /** Of the topic. */
+  readonly rule: ResolvedRule
   /** Pays for an answer that is not the result of `run`. @throws RealtimeError `rate_limited` */
   readonly charge: () => void
   readonly run: () => Maybe<Accepted>
@@ -36,8 +39,8 @@ export interface PublishAttempt {
  * @throws RealtimeError `id_conflict` · `out_of_order` · whatever `run` throws
  */
 export function once(context: RequestContext, attempt: PublishAttempt): Maybe<Accepted> {
-  const { order, encoded } = attempt
-  if (context.hub.ruleOf(order.topic).rule.policy.delivery === 'ephemeral') return attempt.run()
+  const { order, encoded, rule } = attempt
+  if (rule.policy.delivery === 'ephemeral') return attempt.run()
   const key = `${order.topic}\n${order.from ?? ''}\n${order.from === null ? 's' : 'u'}${order.id}`
   const first = context.publishing.get(key)
   if (first !== undefined) {

@@ -29,14 +29,14 @@ export function publishForConnection(
   const { topic } = order
   const charge = (): void => takeRequest(context, connection)
   const encoded = encodeOf(context, order.payload, charge)
+  const { rule, matched } = context.hub.ruleOf(topic)
   const run = (): Maybe<Accepted> => {
     takePublish(context, connection, encoded.bytes)
-    const { rule, matched } = context.hub.ruleOf(topic)
     const allowed = authorise(context, { user, topic, action: 'publish', rule, matched })
     const go = (): Maybe<Accepted> => append(context, { order, encoded, rule, user })
     return allowed instanceof Promise ? allowed.then(go) : go()
   }
-  return once(context, { order, encoded, charge, run })
+  return once(context, { order, encoded, rule, charge, run })
 }
 
 /** What is refused before its turn is paid for, too [L7]: it has cost as much. */
