@@ -103,7 +103,13 @@ export class Connections {
     const client = handshake.client ?? {}
     const connection = new Connection(
       { user, client, peer },
-      { runtime, limits, flusher, ended: (ended, error) => this.#ended(ended, error) },
+      {
+        runtime,
+        limits,
+        budgets: context.budgets,
+        flusher,
+        ended: (ended, error) => this.#ended(ended, error),
+      },
     )
     const replaced = context.hub.instanceOf(user.userId, client.instance)
     context.hub.add(connection)

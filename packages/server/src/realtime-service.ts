@@ -22,6 +22,7 @@ import { SlowConsumers } from './delivery/slow-consumer.js'
 import { connectionSnapshot } from './hub/connection-snapshot.js'
 import { Hub } from './hub/hub.js'
 import { Journal, type ConnectionSnapshot, type ServiceEvents } from './journal.js'
+import { budgetsOf } from './limits/budgets.js'
 import { Sweeper } from './maintenance/sweeper.js'
 import { integerOption } from './option-values.js'
 import { resolveOptions, type RealtimeServiceOptions, type ResolvedOptions } from './options.js'
@@ -106,6 +107,7 @@ export class RealtimeService {
       hub: this.#hub,
       broker,
       limits,
+      budgets: budgetsOf(limits),
       runtime,
       journal: this.#journal,
       rulesShown: this.#options.wireRules !== null,

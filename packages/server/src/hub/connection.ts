@@ -6,11 +6,12 @@ import {
   type User,
 } from '@bmt-central/realtime-protocol'
 import type { ClientFacts } from '../auth/authenticate.js'
+import type { Budgets } from '../limits/budgets.js'
 import { newBucket, type TokenBucket } from '../limits/token-bucket.js'
 import type { Limits } from '../limits/limits.js'
 import { TopicQueue } from './topic-queue.js'
 import { Outlet, type TurnFlusher } from '../transport/outlet.js'
-import { ackPacket, eventPacket, parcelOf } from '../transport/packets.js'
+import { ackPacket, endingData, eventPacket, parcelOf } from '../transport/packets.js'
 import type { Peer } from '../transport/peer.js'
 import type { Subscription } from './subscription.js'
 
@@ -18,6 +19,7 @@ import type { Subscription } from './subscription.js'
 export interface ConnectionWiring {
   readonly runtime: Runtime
   readonly limits: Limits
+  readonly budgets: Budgets
   readonly flusher: TurnFlusher
   /** The server has ended it: nothing of it may be left in the hub. */
   readonly ended: (connection: Connection, error: RealtimeError) => void
@@ -64,7 +66,7 @@ export class Connection {
 
   constructor(
     facts: { user: User; client: ClientFacts; peer: Peer },
-    { runtime, limits, flusher, ended }: ConnectionWiring,
+    { runtime, limits, budgets, flusher, ended }: ConnectionWiring,
   ) {
     this.id = facts.peer.connectionId
     this.#reportEnd = ended
@@ -74,18 +76,9 @@ export class Connection {
     this.connectedAt = runtime.wallNow()
     this.lastActivityAt = this.connectedAt
     const now = runtime.monotonicNow()
-    this.publishBucket = newBucket(
-      { perSecond: limits.publishesPerSecond, burst: limits.publishBurst },
-      now,
-    )
-    this.publishBytesBucket = newBucket(
-      { perSecond: limits.publishBytesPerSecond, burst: limits.publishBytesBurst },
-      now,
-    )
-    this.requestBucket = newBucket(
-      { perSecond: limits.requestsPerSecond, burst: limits.requestBurst },
-      now,
-    )
+    this.publishBucket = newBucket(budgets.publishes, now)
+    this.publishBytesBucket = newBucket(budgets.publishBytes, now)
+    this.requestBucket = newBucket(budgets.requests, now)
     this.outlet = new Outlet(facts.peer, {
       flusher,
       hardMaxBytes: limits.hardMaxBufferedBytes,
@@ -129,19 +122,12 @@ export class Connection {
   end(error: RealtimeError): void {
     if (this.#ended) return
     this.#ended = true
-    const { code, message, retryable, retryAfterMs } = error
-    const closing = {
-      code,
-      message,
-      retryable,
-      ...(retryAfterMs !== undefined && { retryAfterMs }),
-    }
-    const last = parcelOf(eventPacket('closing', JSON.stringify(closing)))
+    const last = parcelOf(eventPacket('closing', JSON.stringify(endingData(error))))
     // Whoever reads too slowly gets no more of what waits: it recovers by position.
-    this.outlet.end(last, code !== 'slow_consumer')
+    this.outlet.end(last, error.code !== 'slow_consumer')
     // Before the wire goes: its own report of the end would name no code.
     this.#reportEnd(this, error)
-    this.peer.end(!retryable)
+    this.peer.end(!error.retryable)
     this.#release()
   }
 

@@ -2,6 +2,7 @@ import type { Runtime } from '@bmt-central/realtime-protocol'
 import type { Accepted, Broker } from '../broker/broker.js'
 import type { Hub } from '../hub/hub.js'
 import type { Journal } from '../journal.js'
+import type { Budgets } from '../limits/budgets.js'
 import type { Limits } from '../limits/limits.js'
 
 /** A publish that is being carried out: a resend of it waits for the same result [P4]. */
@@ -15,6 +16,7 @@ export interface RequestContext {
   readonly hub: Hub
   readonly broker: Broker
   readonly limits: Limits
+  readonly budgets: Budgets
   readonly runtime: Runtime
   readonly journal: Journal
   /** Whether clients are sent the rules, so that a refusal may name one [R8]. */

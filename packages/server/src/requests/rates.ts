@@ -10,24 +10,23 @@ import type { RequestContext } from './context.js'
  * @throws RealtimeError `rate_limited` [L7]
  */
 export function takeRequest(
-  { limits, runtime }: RequestContext,
+  { budgets, runtime }: RequestContext,
   connection: Connection,
   cost: number = 1,
 ): void {
-  const rate = { perSecond: limits.requestsPerSecond, burst: limits.requestBurst }
+  const rate = budgets.requests
   const waitMs = takeTokens(connection.requestBucket, rate, cost, runtime.monotonicNow())
   if (waitMs > 0) throw rateLimited(`${rate.perSecond} requests`, waitMs)
 }
 
 /** @throws RealtimeError `rate_limited` [L6] */
 export function takePublish(
-  { limits, runtime }: RequestContext,
+  { budgets, runtime }: RequestContext,
   connection: Connection,
   bytes: number,
 ): void {
   const now = runtime.monotonicNow()
-  const count = { perSecond: limits.publishesPerSecond, burst: limits.publishBurst }
-  const volume = { perSecond: limits.publishBytesPerSecond, burst: limits.publishBytesBurst }
+  const { publishes: count, publishBytes: volume } = budgets
   const waitMs = takeTokens(connection.publishBucket, count, 1, now)
   if (waitMs > 0) throw rateLimited(`${count.perSecond} publishes`, waitMs)
   const volumeWaitMs = takeTokens(connection.publishBytesBucket, volume, bytes, now)

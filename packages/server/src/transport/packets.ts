@@ -1,3 +1,4 @@
+import type { WireFailure } from '@bmt-central/realtime-protocol'
 import type { Parcel } from './outlet.js'
 
 /** A Socket.IO EVENT packet of the main namespace, from JSON that is already text. */
@@ -13,4 +14,11 @@ export function ackPacket(ackId: number, json: string): string {
 /** A parcel that must arrive. */
 export function parcelOf(text: string, page: boolean = false): Parcel {
   return { text, bytes: Buffer.byteLength(text), ...(page && { page }) }
+}
+
+/** What a client is told of the end of its connection [W25], or why it gets none [W2]. */
+export type EndingData = Pick<WireFailure, 'code' | 'message' | 'retryable' | 'retryAfterMs'>
+
+export function endingData({ code, message, retryable, retryAfterMs }: EndingData): EndingData {
+  return { code, message, retryable, ...(retryAfterMs !== undefined && { retryAfterMs }) }
 }

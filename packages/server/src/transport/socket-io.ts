@@ -2,6 +2,7 @@ import { toWireFailure, type User } from '@bmt-central/realtime-protocol'
 import { Server, type Socket } from 'socket.io'
 import { parseClientInfo, parseToken, type Handshake } from '../auth/authenticate.js'
 import type { ResolvedOptions } from '../options.js'
+import { endingData } from './packets.js'
 import type { Handover, Peer } from './peer.js'
 import { refusalOf, Sessions } from './sessions.js'
 import { cut, END_WITHIN_MS } from './wire-end.js'
@@ -128,14 +129,8 @@ function addressOf(socket: Socket, trustProxy: boolean): string {
 
 /** A refusal as Socket.IO sends it: `data` is `{ code, message, retryable, retryAfterMs? }` [W2]. */
 function connectError(error: unknown): Error {
-  const { code, message, retryable, retryAfterMs } = toWireFailure(error)
-  const data = {
-    code,
-    message,
-    retryable,
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  }
-  return Object.assign(new Error(message), { data })
+  const data = endingData(toWireFailure(error))
+  return Object.assign(new Error(data.message), { data })
 }
 
 /** Socket.IO's packet of an event, as its decoder gives it. */
