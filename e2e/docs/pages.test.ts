@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -45,6 +46,12 @@ describe('the pages', () => {
     })
     expect(broken).toEqual([])
   })
+})
+
+test('the diagrams are as the script draws them', () => {
+  const check = spawnSync(process.execPath, [join(root, 'scripts/diagrams.mjs'), '--check'])
+  expect(check.stderr.toString()).toBe('')
+  expect(check.status).toBe(0)
 })
 
 describe('the two READMEs', () => {
