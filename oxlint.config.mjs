@@ -10,15 +10,16 @@ const PACKAGES = {
   client: { name: '@bmt-central/realtime', may: ['protocol'] },
   server: { name: '@bmt-central/realtime-server', may: ['protocol'] },
   testing: { name: '@bmt-central/realtime-testing', may: ['protocol', 'client', 'server'] },
-  cli: { name: '@bmt-central/realtime-cli', may: ['protocol', 'client', 'server'] },
+  disk: { name: '@bmt-central/realtime-disk', may: ['protocol', 'server/broker'] },
+  cli: { name: '@bmt-central/realtime-cli', may: ['protocol', 'client', 'server', 'disk'] },
 }
 
 /** Reads no clock, no chance and no timer: takes the `Runtime` port. */
-const TIMELESS = ['protocol', 'client', 'server', 'testing']
+const TIMELESS = ['protocol', 'client', 'server', 'testing', 'disk']
 /** Knows neither Node's modules nor its globals. */
 const NODELESS = ['protocol', 'client']
 /** Writes to the `Logger` port only. */
-const LIBRARIES = ['protocol', 'client', 'server', 'testing']
+const LIBRARIES = ['protocol', 'client', 'server', 'testing', 'disk']
 
 /** The one file a package in which a library may be named. */
 const SOCKET_IO_FILES = {
@@ -76,7 +77,12 @@ function restrictedImports(owner, allowed = {}) {
         regex: `^${escape(name)}$`,
         message: `inside ${owner}, import by relative path`,
       })
-    } else if (!may.includes(folder)) {
+    } else if (!test && may.includes(`${folder}/broker`)) {
+      patterns.push({
+        regex: `^${escape(name)}($|/[^b])`,
+        message: `${owner} may import ${folder}/broker only`,
+      })
+    } else if (!may.includes(folder) && !may.includes(`${folder}/broker`)) {
       patterns.push({
         regex: `^${escape(name)}(/|$)`,
         message: `${owner} must not import ${folder}`,

@@ -20,6 +20,10 @@ const alias = [
     replacement: here('packages/server/src/testing/index.ts'),
   },
   {
+    find: exactly('@bmt-central/realtime-disk'),
+    replacement: here('packages/disk/src/index.ts'),
+  },
+  {
     find: exactly('@bmt-central/realtime-protocol'),
     replacement: here('packages/protocol/src/index.ts'),
   },
@@ -54,6 +58,7 @@ export default defineConfig({
       project('client', 'packages/client'),
       project('server', 'packages/server'),
       project('testing', 'packages/testing', 120_000),
+      project('disk', 'packages/disk', 60_000),
       project('cli', 'packages/cli', 30_000),
       project('playground', 'examples/playground', 30_000),
       project('e2e', 'e2e', 120_000),

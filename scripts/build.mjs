@@ -23,6 +23,7 @@ const COMPILED = [
   { folder: 'packages/client', sources: 'src', output: 'dist' },
   { folder: 'packages/server', sources: 'src', output: 'dist' },
   { folder: 'packages/testing', sources: 'src', output: 'dist' },
+  { folder: 'packages/disk', sources: 'src', output: 'dist' },
   { folder: 'packages/cli', sources: 'src', output: 'dist' },
   { folder: 'examples/playground', sources: 'server', output: 'dist/server' },
 ]

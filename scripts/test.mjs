@@ -91,7 +91,7 @@ const CHECKS = [
   suite('unit', 'tests of the packages', [
     VITEST,
     'run',
-    ...['protocol', 'client', 'server', 'testing', 'cli', 'playground'].map(
+    ...['protocol', 'client', 'server', 'testing', 'disk', 'cli', 'playground'].map(
       (name) => `--project=${name}`,
     ),
   ]),

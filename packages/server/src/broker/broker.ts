@@ -67,12 +67,12 @@ export interface ReadQuery extends HistoryQuery {
 }
 
 /** Part of a stream, ascending [W13]. */
-export interface StreamPage {
+export interface StreamPage<P = Publication> {
   readonly epoch: string
   /** The head of the stream when the page was read. */
   readonly head: number
   readonly gap: Gap | null
-  readonly publications: readonly Publication[]
+  readonly publications: readonly P[]
   /** Later ones with `since`, older ones without it. */
   readonly more: boolean
 }

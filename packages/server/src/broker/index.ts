@@ -1,3 +1,4 @@
+export { AcceptedIds, type AcceptedId, type TopicIds } from './accepted-ids.js'
 export {
   type Accepted,
   type Broker,
@@ -13,5 +14,12 @@ export {
   type StreamPage,
   type StreamPolicy,
 } from './broker.js'
+export {
+  KnownTopics,
+  TopicState,
+  type TopicBounds,
+  type TopicObserver,
+  type TopicParts,
+} from './known-topics.js'
 export { MemoryBroker } from './memory-broker.js'
-export { Stream } from './stream.js'
+export { Stream, type Retained } from './stream.js'

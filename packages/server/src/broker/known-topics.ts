@@ -1,7 +1,8 @@
 import { RealtimeError, type Topic } from '@bmt-central/realtime-protocol'
 import type { AcceptedIds, TopicIds } from './accepted-ids.js'
 import { newPlace, Recency, type Place } from './recency.js'
-import { Stream } from './stream.js'
+import type { Publication } from '../publication.js'
+import { Stream, type Retained } from './stream.js'
 
 /** How long the position of a stream is known that nobody uses [L2]. */
 const POSITION_TTL_MS = 7 * 24 * 60 * 60_000
@@ -9,24 +10,26 @@ const POSITION_TTL_MS = 7 * 24 * 60 * 60_000
 const KNOWN_PER_LIVE_TOPIC = 2
 
 /** What is known of one topic: it has subscribers here, or a position. */
-export class TopicState {
+export class TopicState<P extends Retained = Publication> {
   readonly topic: Topic
-  readonly stream: Stream
+  readonly stream: Stream<P>
   /** Null where none is remembered: most of the topics that are known are idle. */
   ids: TopicIds | null = null
   /** Subscribers of this server, and how many of them are live. */
   local = 0
   live = 0
+  /** An append is under way: it is not forgotten meanwhile. */
+  pinned = false
   usedAtMs: number
-  readonly place: Place<TopicState>
+  readonly place: Place<TopicState<P>>
   /** What of the stream is in the sums: `streams` is 1 once it has a position. */
   readonly counted = { streams: 0, messages: 0, bytes: 0 }
 
-  constructor(topic: Topic, epoch: string, nowMs: number) {
+  constructor(topic: Topic, stream: Stream<P>, nowMs: number) {
     this.topic = topic
-    this.stream = new Stream(epoch)
+    this.stream = stream
     this.usedAtMs = nowMs
-    this.place = newPlace<TopicState>(this)
+    this.place = newPlace<TopicState<P>>(this)
   }
 }
 
@@ -36,32 +39,50 @@ export interface TopicBounds {
   readonly maxRetainedBytes: number
 }
 
+/** Who keeps what is known of topics elsewhere, too, and has to follow. */
+export interface TopicObserver<P extends Retained> {
+  /** Publications at the old end were dropped, from another call than an append. */
+  dropped(state: TopicState<P>): void
+  forgotten(state: TopicState<P>): void
+}
+
+/** What the topics of a broker are made with. */
+export interface TopicParts<P extends Retained> {
+  readonly ids: AcceptedIds
+  readonly newEpoch: () => string
+  /** Where the base epoch is known from before. */
+  readonly baseEpoch?: string
+  readonly observer?: TopicObserver<P>
+}
+
 /**
  * The topics that a broker knows anything of, and what goes when there are too many of them or they
  * hold too much: the longest unused first, where a topic with subscribers is in use. Instants are ms
  * of a clock that never runs backwards, passed in.
  */
-export class KnownTopics {
+export class KnownTopics<P extends Retained = Publication> {
   readonly #bounds: TopicBounds
   readonly #ids: AcceptedIds
   readonly #newEpoch: () => string
-  readonly #states = new Map<Topic, TopicState>()
+  readonly #observer: TopicObserver<P> | undefined
+  readonly #states = new Map<Topic, TopicState<P>>()
   /** Positions without publications and subscribers: the first to be forgotten. */
-  readonly #bare = new Recency<TopicState>()
+  readonly #bare = new Recency<TopicState<P>>()
   /** Publications without subscribers: the first to be dropped. */
-  readonly #unread = new Recency<TopicState>()
+  readonly #unread = new Recency<TopicState<P>>()
   /** Publications of topics that have subscribers. */
-  readonly #followed = new Recency<TopicState>()
+  readonly #followed = new Recency<TopicState<P>>()
   #baseEpoch: string
   #streams = 0
   #messages = 0
   #bytes = 0
 
-  constructor(bounds: TopicBounds, parts: { ids: AcceptedIds; newEpoch: () => string }) {
+  constructor(bounds: TopicBounds, parts: TopicParts<P>) {
     this.#bounds = bounds
     this.#ids = parts.ids
     this.#newEpoch = parts.newEpoch
-    this.#baseEpoch = parts.newEpoch()
+    this.#observer = parts.observer
+    this.#baseEpoch = parts.baseEpoch ?? parts.newEpoch()
   }
 
   /** The epoch of every topic that nothing is known of [L2]. */
@@ -83,11 +104,11 @@ export class KnownTopics {
     return this.#bytes
   }
 
-  get(topic: Topic): TopicState | undefined {
+  get(topic: Topic): TopicState<P> | undefined {
     return this.#states.get(topic)
   }
 
-  values(): Iterator<TopicState> {
+  values(): Iterator<TopicState<P>> {
     return this.#states.values()
   }
 
@@ -96,7 +117,7 @@ export class KnownTopics {
    * that retain nothing, then of the others, never one that has subscribers.
    * @throws RealtimeError `channel_full` where all have subscribers
    */
-  add(topic: Topic, nowMs: number): TopicState {
+  add(topic: Topic, nowMs: number): TopicState<P> {
     const most = this.#bounds.maxTopics * KNOWN_PER_LIVE_TOPIC
     if (this.#states.size >= most) {
       const longestUnused = this.#bare.oldest ?? this.#unread.oldest
@@ -105,15 +126,28 @@ export class KnownTopics {
       }
       this.#forget(longestUnused, nowMs)
     }
-    const state = new TopicState(topic, this.#baseEpoch, nowMs)
+    const state = new TopicState<P>(topic, new Stream<P>(this.#baseEpoch), nowMs)
     this.#states.set(topic, state)
     return state
   }
 
+  /** Knows a topic again that was known before a restart. */
+  restore(topic: Topic, stream: Stream<P>, nowMs: number): TopicState<P> {
+    const state = new TopicState<P>(topic, stream, nowMs)
+    this.#states.set(topic, state)
+    return state
+  }
+
+  /** Keeps a topic from being forgotten, until it is `used` after `pinned` was taken back. */
+  pin(state: TopicState<P>): void {
+    state.pinned = true
+    state.place.list?.remove(state.place)
+  }
+
   /** Takes note of a use, and of what it changed. A topic without subscribers and position is let go. */
-  used(state: TopicState, nowMs: number): void {
+  used(state: TopicState<P>, nowMs: number): void {
     state.usedAtMs = nowMs
-    if (state.local === 0 && state.stream.head === 0) {
+    if (state.local === 0 && state.stream.head === 0 && !state.pinned) {
       this.#forget(state, nowMs)
       return
     }
@@ -125,19 +159,21 @@ export class KnownTopics {
   }
 
   /** Drops what has expired of a topic, and the topic itself once its position has. */
-  tidy(state: TopicState, nowMs: number): void {
+  tidy(state: TopicState<P>, nowMs: number): void {
     state.stream.expire(nowMs)
     this.#dropped(state)
     if (state.ids?.size === 0) state.ids = null
-    if (state.local === 0 && nowMs - state.usedAtMs >= POSITION_TTL_MS) this.#forget(state, nowMs)
+    if (state.local === 0 && !state.pinned && nowMs - state.usedAtMs >= POSITION_TTL_MS)
+      this.#forget(state, nowMs)
   }
 
-  #listOf({ stream, local }: TopicState): Recency<TopicState> | null {
+  #listOf({ stream, local, pinned }: TopicState<P>): Recency<TopicState<P>> | null {
+    if (pinned) return null
     if (stream.size > 0) return local > 0 ? this.#followed : this.#unread
     return local > 0 ? null : this.#bare
   }
 
-  #count({ stream, counted }: TopicState): void {
+  #count({ stream, counted }: TopicState<P>): void {
     const streams = stream.head > 0 ? 1 : 0
     this.#streams += streams - counted.streams
     this.#messages += stream.size - counted.messages
@@ -157,8 +193,9 @@ export class KnownTopics {
   }
 
   /** Publications went without a use: what is empty now stands at the old end. */
-  #dropped(state: TopicState): void {
+  #dropped(state: TopicState<P>): void {
     this.#count(state)
+    this.#observer?.dropped(state)
     const list = this.#listOf(state)
     if (state.place.list === list) return
     if (list === null) state.place.list?.remove(state.place)
@@ -166,7 +203,7 @@ export class KnownTopics {
   }
 
   /** From here on an old position of it means nothing: the epoch says so to whoever comes with it [L2]. */
-  #forget(state: TopicState, nowMs: number): void {
+  #forget(state: TopicState<P>, nowMs: number): void {
     this.#states.delete(state.topic)
     state.place.list?.remove(state.place)
     if (state.ids !== null) this.#ids.forget(state.ids, nowMs)
@@ -174,5 +211,6 @@ export class KnownTopics {
     this.#messages -= state.counted.messages
     this.#bytes -= state.counted.bytes
     if (state.stream.head > 0) this.#baseEpoch = this.#newEpoch()
+    this.#observer?.forgotten(state)
   }
 }

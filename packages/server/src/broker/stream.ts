@@ -5,6 +5,15 @@ import type { ReadQuery, StreamPage, StreamPolicy } from './broker.js'
 /** What a retained publication takes in memory besides its payload: object, id, its place in the lists. */
 const PUBLICATION_OVERHEAD_BYTES = 256
 
+/** What a stream has to know of what it retains: the publication itself, or where it lies. */
+export interface Retained {
+  readonly seq: number
+  readonly epoch: string
+  readonly payloadBytes: number
+  /** Absent where the text is kept elsewhere. */
+  readonly payloadJson?: string
+}
+
 /** Dropped places at the front that are worth moving the rest for. */
 const MIN_COMPACTION = 32
 
@@ -13,19 +22,21 @@ const MIN_COMPACTION = 32
  * position, which outlives them. No clock: instants are ms of a clock that never runs backwards,
  * passed in. Appending and dropping take constant time on average; a page takes as long as it is.
  */
-export class Stream {
+export class Stream<P extends Retained = Publication> {
   readonly epoch: string
   #head = 0
   #ttlMs = Infinity
   /** Both lists have the same length; what lies before `#start` has been dropped. */
-  #publications: (Publication | undefined)[] = []
+  #publications: (P | undefined)[] = []
   #appendedAt: number[] = []
   #start = 0
   #bytes = 0
   #heldBytes = 0
 
-  constructor(epoch: string) {
+  /** `before`: `seq` of the last publication that is known to have been, where that is not the first. */
+  constructor(epoch: string, before = 0) {
     this.epoch = epoch
+    this.#head = before
   }
 
   /** `seq` of the newest publication, retained or not; 0 where there was none. */
@@ -54,7 +65,7 @@ export class Stream {
   }
 
   /** Adds the next publication: its `seq` is `head + 1`. What the policy has no room for goes, oldest first. */
-  append(publication: Publication, policy: StreamPolicy, nowMs: number): void {
+  append(publication: P, policy: StreamPolicy, nowMs: number): void {
     if (publication.seq !== this.#head + 1 || publication.epoch !== this.epoch) {
       throw new Error(`publication ${publication.seq} cannot follow ${this.#head}`)
     }
@@ -92,7 +103,7 @@ export class Stream {
   }
 
   /** Part of the stream, and what is missing of it [P3]. The semantics are those of [W13]. */
-  read(query: ReadQuery, nowMs: number): StreamPage {
+  read(query: ReadQuery, nowMs: number): StreamPage<P> {
     this.expire(nowMs)
     const { since, before } = query
     const foreign = typeof before === 'object' && before.epoch !== this.epoch ? before : null
@@ -117,7 +128,7 @@ export class Stream {
   }
 
   /** The oldest that are later than `after`, up to `last`. */
-  #after(after: number, last: number, query: ReadQuery): PagePart {
+  #after(after: number, last: number, query: ReadQuery): PagePart<P> {
     const budget = new PageBudget(query)
     const first = Math.max(after + 1, this.oldest)
     let seq = first
@@ -126,7 +137,7 @@ export class Stream {
   }
 
   /** The newest up to `last`. */
-  #newest(last: number, query: ReadQuery): PagePart {
+  #newest(last: number, query: ReadQuery): PagePart<P> {
     const budget = new PageBudget(query)
     const { oldest } = this
     let seq = last
@@ -138,20 +149,20 @@ export class Stream {
     return this.#start + seq - this.oldest
   }
 
-  #at(seq: number): Publication {
+  #at(seq: number): P {
     const publication = this.#publications[this.#indexOf(seq)]
     if (publication === undefined) throw new Error(`publication ${seq} is not retained`)
     return publication
   }
 
-  #slice(from: number, end: number): Publication[] {
+  #slice(from: number, end: number): P[] {
     if (end <= from) return []
     const part = this.#publications.slice(this.#indexOf(from), this.#indexOf(end))
     return part.filter((publication) => publication !== undefined)
   }
 }
 
-type PagePart = Pick<StreamPage, 'publications' | 'more'>
+type PagePart<P> = Pick<StreamPage<P>, 'publications' | 'more'>
 
 /** What still fits into a page; one publication larger than a page goes alone [L16]. */
 class PageBudget {
@@ -164,7 +175,7 @@ class PageBudget {
     this.#bytes = maxBytes
   }
 
-  takes(publication: Publication): boolean {
+  takes(publication: Retained): boolean {
     if (this.#count <= 0) return false
     if (!this.#empty && publication.payloadBytes > this.#bytes) return false
     this.#count -= 1
@@ -175,7 +186,8 @@ class PageBudget {
 }
 
 /** Text beyond Latin-1 takes two bytes a character in memory, however few such characters there are. */
-function heldBytesOf({ payloadJson, payloadBytes }: Publication): number {
-  const text = payloadBytes === payloadJson.length ? payloadBytes : payloadJson.length * 2
+function heldBytesOf({ payloadJson, payloadBytes }: Retained): number {
+  const latin = payloadJson === undefined || payloadBytes === payloadJson.length
+  const text = latin ? payloadBytes : payloadJson.length * 2
   return text + PUBLICATION_OVERHEAD_BYTES
 }

@@ -1,0 +1,2 @@
+export { DiskBroker } from './disk-broker.js'
+export { type DiskBrokerOptions } from './options.js'
