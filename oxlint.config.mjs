@@ -195,7 +195,10 @@ function restrictedGlobals(owner, allowed = {}) {
     )
     if (!allowed.dom) {
       globals.push(
-        ...DOM_GLOBALS.map((name) => ({ name, message: 'DOM names live in connection/wake.ts' })),
+        ...DOM_GLOBALS.map((name) => ({
+          name,
+          message: 'DOM names live in connection/wake.ts and publishing/browser-store.ts',
+        })),
       )
       if (!allowed.clock) globals.push({ name: 'globalThis', message: PORT })
     }
@@ -286,6 +289,7 @@ export default defineConfig({
       wall(owner, [file], { socketIo: true }),
     ),
     wall('client', ['packages/client/src/connection/wake.ts'], { dom: true }),
+    wall('client', ['packages/client/src/publishing/browser-store.ts'], { dom: true }),
     ...TIMELESS.map((owner) =>
       wall(owner, [`packages/${owner}/src/system-runtime.ts`], { clock: true }),
     ),

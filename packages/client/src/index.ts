@@ -25,6 +25,12 @@ export {
 } from './link/socket-io-link.js'
 export { type RealtimeOptions } from './options.js'
 export { type PublishOptions } from './publishing/entry.js'
+export {
+  type HeldStore,
+  type OutboxChanges,
+  type OutboxRecord,
+  type OutboxStore,
+} from './publishing/outbox-store.js'
 export { type OutboxEvent } from './publishing/outbox.js'
 export { ChannelPermissions, Realtime } from './realtime.js'
 export { RealtimeClient, type ClientParts } from './realtime-client.js'

@@ -55,7 +55,16 @@ const wrong: [string, unknown, string][] = [
     JSON.parse(`{"url":"${url}","__proto__":{}}`),
     'no option __proto__',
   ],
-  ['outboxStore', { url, outboxStore: 'browser' }, 'no option outboxStore: it comes with a later'],
+  [
+    'no browser',
+    { url, outboxStore: 'browser' },
+    "outboxStore must be an OutboxStore, or 'browser' where there is IndexedDB (Node has none), got",
+  ],
+  [
+    'no store',
+    { url, outboxStore: {} },
+    "or 'browser' where there is IndexedDB (Node has none), got object",
+  ],
   [
     'a wrong number',
     { url, publishTimeoutMs: '5s' },

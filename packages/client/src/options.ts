@@ -9,6 +9,8 @@ import {
 import type { ReconnectOptions } from './connection/machine.js'
 import type { Auth } from './connection/token.js'
 import type { TransportName } from './link/socket-io-link.js'
+import { browserStore, hasBrowserStore } from './publishing/browser-store.js'
+import type { OutboxStore } from './publishing/outbox-store.js'
 import { systemRuntime } from './system-runtime.js'
 
 export interface RealtimeOptions {
@@ -30,6 +32,12 @@ export interface RealtimeOptions {
   publishDeadlineMs?: number
   /** ms that a publish may wait offline [L14]: 24 h. */
   maxOfflineMs?: number
+  /**
+   * Keeps publishes that are not acknowledged over a reload or a crash; `onOutbox` tells what becomes
+   * of them. `'browser'`: IndexedDB, in one tab at a time, the others wait for their turn and work
+   * from memory. Default: memory only.
+   */
+  outboxStore?: 'browser' | OutboxStore
   /** Of the server's Socket.IO: /socket.io */
   path?: string
   /** In the order in which they are tried [W1]: websocket, polling. */
@@ -50,6 +58,7 @@ export interface ResolvedOptions {
   readonly publishTimeoutMs: number
   readonly publishDeadlineMs: number
   readonly maxOfflineMs: number
+  readonly outboxStore: OutboxStore | null
   readonly path: string
   readonly transports: readonly TransportName[]
   readonly runtime: Runtime
@@ -119,6 +128,14 @@ const OPTIONS = {
   publishTimeoutMs: number(10_000),
   publishDeadlineMs: number(60_000),
   maxOfflineMs: number(86_400_000),
+  outboxStore: {
+    fallback: null as 'browser' | OutboxStore | null,
+    valid: (value: unknown): boolean =>
+      value === 'browser'
+        ? hasBrowserStore()
+        : typeof (Object(value) as Partial<OutboxStore>).open === 'function',
+    expected: "an OutboxStore, or 'browser' where there is IndexedDB (Node has none)",
+  },
   path: {
     fallback: '/socket.io',
     valid: (value: unknown): boolean => typeof value === 'string' && value.startsWith('/'),
@@ -139,10 +156,12 @@ const OPTIONS = {
  * @throws RealtimeError `invalid_options`, naming the option and its value
  */
 export function resolveOptions(input: RealtimeOptions): Readonly<ResolvedOptions> {
-  const { heartbeatInterval, reconnect, logger, ...rest } = resolve('', OPTIONS, input)
+  const values = resolve('', OPTIONS, input)
+  const { heartbeatInterval, reconnect, logger, outboxStore, ...rest } = values
   return Object.freeze({
     ...rest,
     url: required(rest.url),
+    outboxStore: outboxStore === 'browser' ? browserStore(serverOf(rest)) : outboxStore,
     transports: [...rest.transports],
     heartbeatIntervalMs: heartbeatInterval,
     reconnect: Object.freeze(resolve('reconnect.', RECONNECT, reconnect)),
@@ -161,8 +180,7 @@ function resolve<Given extends Rules>(prefix: string, rules: Given, input: unkno
     if (value === undefined) continue
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
     if (rule === undefined) {
-      const later = name === 'outboxStore' ? ': it comes with a later version' : ''
-      throw invalid(`there is no option ${prefix}${name}${later}`)
+      throw invalid(`there is no option ${prefix}${name}`)
     }
     if (!rule.valid(value)) {
       const plain = typeof value === 'string' ? JSON.stringify(value) : String(value)
@@ -177,6 +195,11 @@ function resolve<Given extends Rules>(prefix: string, rules: Given, input: unkno
 function required(url: string): string {
   if (url === '') throw invalid('the option url is missing')
   return url
+}
+
+/** Which server it is, however it is spelt; what stands behind `?` may be a secret. */
+function serverOf({ url, path }: { url: string; path: string }): string {
+  return new URL(url.replace(/^ws/i, 'http')).host + path
 }
 
 function invalid(message: string): RealtimeError {

@@ -1,11 +1,8 @@
 import {
-  ANONYMOUS_ROLE,
   Listeners,
-  RealtimeError,
   type Cancel,
   type ClientStats,
   type HistoryPage,
-  type Principal,
   type PublishAck,
   type User,
 } from '@bmt-central/realtime-protocol'
@@ -78,6 +75,7 @@ export class RealtimeClient implements AsyncDisposable {
       logger,
       flush,
       limits: resolved,
+      store: resolved.outboxStore,
       tell: (event) => this.#listeners.emit('outbox', event),
       fault: (draft) => this.#rights.fault(draft),
       isEphemeral: (topic) => this.#rights.isEphemeral(topic) || this.#registry.isEphemeral(topic),
@@ -87,10 +85,10 @@ export class RealtimeClient implements AsyncDisposable {
       createLink: parts.createLink ?? socketIoLink(resolved),
       wake: parts.wake ?? browserWake,
       admitted: (session) => this.#admit(session),
-      changed: (event) => this.#tell(event),
+      changed: (event) => this.#listeners.emit('connection', event),
       started: (session) => this.#start(session),
       stopped: () => this.#stop(),
-      gaveUp: (error) => this.#publisher.rejectAll(error),
+      gaveUp: (error) => this.#publisher.gaveUp(error),
       message: (data) => this.#registry.receive(data),
     })
   }
@@ -197,6 +195,7 @@ export class RealtimeClient implements AsyncDisposable {
       published,
       acknowledged: outbox.acknowledged,
       failed: outbox.failed,
+      outboxStore: this.#publisher.keeper.state,
       ...this.#registry.counts,
       listenerErrors: this.#registry.listenerErrors,
       latencyMs: this.#connection.latencyMs,
@@ -233,12 +232,17 @@ export class RealtimeClient implements AsyncDisposable {
     return this.#rights.known
   }
 
-  /** For ever: publishes that wait reject with `closed`, subscriptions end, nothing stays behind. */
-  close(): Promise<void> {
-    this.#publisher.close()
+  /**
+   * For ever: publishes that wait reject with `closed`, subscriptions end, nothing stays behind, in
+   * `outboxStore` neither: the way to log out. A page that is left, or a process that ends, keeps
+   * what is stored by not calling it. Resolves once the store is clear.
+   */
+  async close(): Promise<void> {
+    const cleared = this.#publisher.close()
     this.#registry.close()
     this.#connection.close()
-    return Promise.resolve()
+    await cleared
+    this.#listeners.clear()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -246,16 +250,8 @@ export class RealtimeClient implements AsyncDisposable {
   }
 
   #admit(session: Session): void {
-    const before = this.#rights.user
     this.#rights.learn(session)
-    if (before === null || isSame(before, session.connected.user)) return
-    this.#publisher.rejectAll(new RealtimeError('closed', 'another user is connected now'))
-    this.#registry.forget()
-  }
-
-  #tell(event: ConnectionEvent): void {
-    this.#listeners.emit('connection', event)
-    if (event.status === 'closed') this.#listeners.clear()
+    if (this.#publisher.admit(session)) this.#registry.forget()
   }
 
   /** The order of [C2]: subscriptions, then the outbox. */
@@ -276,11 +272,4 @@ export class RealtimeClient implements AsyncDisposable {
     if (this.#registry.asked) this.#restoring = false
     if (!this.#restoring) this.#publisher.pump()
   }
-}
-
-/** Each connection without a token is another anonymous user: to itself it is the same. */
-function isSame(before: Principal, now: Principal): boolean {
-  return (
-    before.userId === now.userId || (before.role === ANONYMOUS_ROLE && now.role === ANONYMOUS_ROLE)
-  )
 }

@@ -137,12 +137,15 @@ function isInUse({ status }: RealtimeClient): boolean {
   return status === 'connecting' || status === 'connected' || status === 'reconnecting'
 }
 
+/** Options that are objects with a life of their own. */
+const PARTS = new Set<keyof RealtimeOptions>(['runtime', 'logger', 'outboxStore'])
+
 function isEqual(a: RealtimeOptions, b: RealtimeOptions): boolean {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof RealtimeOptions>
   return [...keys].every((key) => {
     const [one, other] = [a[key], b[key]]
     // Lists and small objects are written anew at every call; functions must be the same ones.
-    const plain = typeof one === 'object' && key !== 'runtime' && key !== 'logger'
+    const plain = typeof one === 'object' && !PARTS.has(key)
     return plain ? JSON.stringify(one) === JSON.stringify(other) : Object.is(one, other)
   })
 }

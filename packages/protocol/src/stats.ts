@@ -13,6 +13,11 @@ export interface ClientStats {
   /** Publishes that are not acknowledged yet. */
   queueSize: number
   queueBytes: number
+  /**
+   * Whether queued publishes outlive a reload: `held`; not by option (`none`), not while another tab
+   * has the store (`waiting`), or not since it failed (`failed`).
+   */
+  outboxStore: 'none' | 'waiting' | 'held' | 'failed'
   published: number
   acknowledged: number
   /** Publishes that were rejected. */

@@ -56,6 +56,12 @@ export interface Entry {
   firstSentAt: Instant | null
   /** Of whom and where the server remembers the id, at that sending. */
   window: string | null
+  /** Whose it is; null until somebody is connected for the first time [C8]. */
+  owner: string | null
+  /** Of an earlier life of this store, and its owner has not been connected in this one. */
+  unclaimed: boolean
+  /** `onOutbox` has told that it is queued. */
+  told: boolean
 }
 
 /** What `publish` was given, checked and copied. */

@@ -7,8 +7,10 @@ import {
 } from '@bmt-central/realtime-protocol'
 import { Alarm } from '../alarm.js'
 import { localError, type Draft, type Entry } from './entry.js'
+import type { Keeper } from './keeper.js'
 import { Lane } from './lane.js'
 import { Stopwatch } from './stopwatch.js'
+import type { Restored } from './stored-publish.js'
 
 /** What `onOutbox` tells of a publish; `queued` again where it has to be sent once more. */
 export interface OutboxEvent {
@@ -30,6 +32,7 @@ export interface OutboxParts {
   readonly runtime: Runtime
   readonly limits: OutboxLimits
   readonly tell: (event: OutboxEvent) => void
+  readonly keeper: Keeper
 }
 
 const WATCH_MS = 30_000
@@ -71,42 +74,65 @@ export class Outbox {
     return this.#entries.has(entry)
   }
 
-  /** @throws RealtimeError `queue_overflow` */
-  add(draft: Draft): Promise<PublishAck> {
+  /**
+   * Where it is kept over a reload and has to wait for a connection, it is told as `queued` once it
+   * is on the disk.
+   * @throws RealtimeError `queue_overflow`
+   */
+  add(draft: Draft, owner: string | null): Promise<PublishAck> {
     this.#makeRoom(draft)
-    const lane = this.#lanes.get(draft.topic) ?? new Lane<Entry>(draft.topic, this.#parts.runtime)
-    this.#lanes.set(draft.topic, lane)
     return new Promise((resolve, reject) => {
       const { signal } = draft.options
       const abort = (): void => {
         const cause: unknown = signal?.reason
         this.settle(entry, localError(entry, 'aborted', { message: 'aborted', cause }))
       }
-      const entry: Entry = {
-        ...draft,
-        lane,
-        onlineMs: this.#online.ms,
-        suspendedMs: lane.suspended.ms,
-        resolve,
-        reject,
-        release: () => signal?.removeEventListener('abort', abort),
-        inFlight: false,
-        sent: false,
-        orphaned: false,
-        firstSentAt: null,
-        window: null,
-      }
+      const release = (): void => signal?.removeEventListener('abort', abort)
+      const entry = this.#entry(draft, { owner, resolve, reject, release })
       signal?.addEventListener('abort', abort)
       this.#entries.add(entry)
-      lane.entries.push(entry)
-      this.#bytes += entry.bytes
-      this.#watch(entry)
-      this.#tell(entry, { state: 'queued' })
+      entry.lane.entries.push(entry)
+      this.#enter(entry)
+      if (this.#online.running) this.#tellQueued(entry)
+      this.#parts.keeper.keep(entry, () => this.#tellQueued(entry))
     })
   }
 
+  /**
+   * What an earlier life has left comes before everything that is not on its way yet. No promise is
+   * there any more: `onOutbox` alone tells what becomes of it.
+   */
+  restore(restored: readonly Restored[]): void {
+    const entries = restored.map(({ key, draft, owner, firstSentAt, window }) => {
+      const entry = this.#entry(draft, { owner, resolve: ignore, reject: ignore, release: ignore })
+      const sent = firstSentAt !== null
+      Object.assign(entry, { firstSentAt, window, sent, orphaned: sent, unclaimed: true })
+      this.#parts.keeper.adopt(entry, key)
+      return entry
+    })
+    const present = [...this.#entries]
+    this.#entries.clear()
+    for (const entry of present) if (entry.inFlight) this.#entries.add(entry)
+    for (const entry of entries) this.#entries.add(entry)
+    for (const entry of present) this.#entries.add(entry)
+    for (const entry of [...entries].reverse()) {
+      const { lane } = entry
+      lane.entries.splice(lane.inFlight, 0, entry)
+    }
+    for (const entry of entries) this.#enter(entry)
+    for (const entry of entries) this.#tellQueued(entry)
+    while (this.#isFull(0, 0)) {
+      const last = this.#oldestNeverSent() ?? entries.pop()
+      if (last === undefined) break
+      this.settle(last, localError(last, 'queue_overflow', { message: this.#full }))
+    }
+    for (const entry of present) this.#parts.keeper.keep(entry)
+  }
+
   sent(entry: Entry): void {
-    if (this.has(entry)) this.#tell(entry, { state: 'sent' })
+    if (!this.has(entry)) return
+    this.#tellQueued(entry)
+    this.#tell(entry, { state: 'sent' })
   }
 
   /** It has to be sent once more. */
@@ -125,10 +151,14 @@ export class Outbox {
     if (this.#entries.size === 0) this.#alarm.clear()
     if (result instanceof RealtimeError) {
       this.failed += 1
-      entry.reject(result)
-      this.#tell(entry, { state: 'failed', error: result })
+      // What was rejected is never sent afterwards, not even after a crash at this moment [P5].
+      this.#parts.keeper.remove(entry, () => {
+        entry.reject(result)
+        this.#tell(entry, { state: 'failed', error: result })
+      })
     } else {
       this.acknowledged += 1
+      this.#parts.keeper.remove(entry)
       entry.resolve(result)
       this.#tell(entry, { state: 'acknowledged', ack: result })
     }
@@ -190,17 +220,50 @@ export class Outbox {
   }
 
   #makeRoom({ bytes, id, topic }: Draft): void {
-    const { maxQueueSize, maxQueueBytes } = this.#parts.limits
-    const limits = `the outbox holds ${maxQueueSize} publishes or ${maxQueueBytes} bytes`
-    const isFull = (): boolean =>
-      this.#entries.size + 1 > maxQueueSize || this.#bytes + bytes > maxQueueBytes
-    while (isFull()) {
-      const oldest = bytes > maxQueueBytes ? undefined : this.#oldestNeverSent()
+    while (this.#isFull(1, bytes)) {
+      const tooLarge = bytes > this.#parts.limits.maxQueueBytes
+      const oldest = tooLarge ? undefined : this.#oldestNeverSent()
       if (oldest === undefined) {
-        throw new RealtimeError('queue_overflow', `publish ${id} to ${topic}: ${limits}`)
+        throw new RealtimeError('queue_overflow', `publish ${id} to ${topic}: ${this.#full}`)
       }
-      this.settle(oldest, localError(oldest, 'queue_overflow', { message: limits }))
+      this.settle(oldest, localError(oldest, 'queue_overflow', { message: this.#full }))
     }
+  }
+
+  /** Whether so much more would be too much. */
+  #isFull(count: number, bytes: number): boolean {
+    const { maxQueueSize, maxQueueBytes } = this.#parts.limits
+    return this.#entries.size + count > maxQueueSize || this.#bytes + bytes > maxQueueBytes
+  }
+
+  get #full(): string {
+    const { maxQueueSize, maxQueueBytes } = this.#parts.limits
+    return `the outbox holds ${maxQueueSize} publishes or ${maxQueueBytes} bytes`
+  }
+
+  #entry(draft: Draft, ends: Pick<Entry, 'owner' | 'resolve' | 'reject' | 'release'>): Entry {
+    const { topic } = draft
+    const lane = this.#lanes.get(topic) ?? new Lane<Entry>(topic, this.#parts.runtime)
+    this.#lanes.set(topic, lane)
+    return {
+      ...draft,
+      ...ends,
+      lane,
+      onlineMs: this.#online.ms,
+      suspendedMs: lane.suspended.ms,
+      inFlight: false,
+      sent: false,
+      orphaned: false,
+      firstSentAt: null,
+      window: null,
+      unclaimed: false,
+      told: false,
+    }
+  }
+
+  #enter(entry: Entry): void {
+    this.#bytes += entry.bytes
+    this.#watch(entry)
   }
 
   #oldestNeverSent(): Entry | undefined {
@@ -208,7 +271,17 @@ export class Outbox {
     return undefined
   }
 
+  #tellQueued(entry: Entry): void {
+    if (entry.told || !this.has(entry)) return
+    entry.told = true
+    this.#tell(entry, { state: 'queued' })
+  }
+
   #tell(entry: Entry, event: Pick<OutboxEvent, 'state' | 'error' | 'ack'>): void {
     this.#parts.tell({ id: entry.id, topic: entry.topic, ...event })
   }
+}
+
+function ignore(): void {
+  // Nobody waits for it.
 }

@@ -1,9 +1,11 @@
 import {
+  ANONYMOUS_ROLE,
   decodePublishAck,
   elapsedSince,
   instantNow,
   RealtimeError,
   type Logger,
+  type Principal,
   type PublishAck,
   type Runtime,
   type Topic,
@@ -12,13 +14,18 @@ import { Alarm } from '../alarm.js'
 import { backoffMs } from '../connection/backoff.js'
 import type { Session } from '../connection/session.js'
 import { draftOf, localError, type Draft, type Entry, type PublishOptions } from './entry.js'
+import { Keeper } from './keeper.js'
+import type { OutboxStore } from './outbox-store.js'
 import { Outbox, type OutboxEvent, type OutboxLimits } from './outbox.js'
 import { RecentIds } from './recent-ids.js'
+import type { Restored } from './stored-publish.js'
 
 export interface PublisherParts {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly limits: OutboxLimits
+  /** Where it is kept over a reload; null: nowhere. */
+  readonly store: OutboxStore | null
   readonly tell: (event: OutboxEvent) => void
   /** Calls `pump` in this turn, after the subscriptions. */
   readonly flush: () => void
@@ -41,10 +48,13 @@ const OWN_IDS = 10_000
  */
 export class Publisher {
   readonly outbox: Outbox
+  readonly keeper: Keeper
   readonly #parts: PublisherParts
   readonly #ownIds = new RecentIds(OWN_IDS)
   readonly #alarm: Alarm
   #session: Session | null = null
+  /** Who is connected, or was last; null before the first time. */
+  #owner: string | null = null
   #unanswered = 0
   #pausedUntil = 0
   /** How long the server remembers ids where that is shorter than its limit says [L17]. */
@@ -53,10 +63,19 @@ export class Publisher {
   published = 0
 
   constructor(parts: PublisherParts) {
-    const { runtime, limits, tell } = parts
+    const { runtime, logger, store, limits, tell } = parts
     this.#parts = parts
-    this.outbox = new Outbox({ runtime, limits, tell })
+    this.keeper = new Keeper({
+      runtime,
+      logger,
+      store,
+      keeps: (entry) => this.#transient(entry) === null,
+      restore: (restored) => this.#restore(restored),
+      unreadable: (record, error) => this.#unreadable(record, error),
+    })
+    this.outbox = new Outbox({ runtime, limits, tell, keeper: this.keeper })
     this.#alarm = new Alarm(runtime, parts.flush)
+    this.keeper.open()
   }
 
   /** Settles exactly once [P5]; misuse rejects, too. */
@@ -68,7 +87,7 @@ export class Publisher {
       const fault = this.#refuseNow(draft)
       if (fault !== null) throw fault
       this.#ownIds.add(id)
-      const settled = this.outbox.add(draft)
+      const settled = this.outbox.add(draft, this.#owner)
       this.#parts.flush()
       return settled
     } catch (cause) {
@@ -92,7 +111,19 @@ export class Publisher {
     return {
       publishesUnanswered: { used: this.#unanswered, cap: WINDOW },
       ownIds: { used: this.#ownIds.size, cap: OWN_IDS },
+      outboxChanges: { used: this.keeper.pending, cap: 2 * this.#parts.limits.maxQueueSize },
     }
+  }
+
+  /**
+   * Somebody is connected: what another user has left is never sent [C8].
+   * @returns whether this client had another user before
+   */
+  admit({ connected }: Session): boolean {
+    const before = this.#owner
+    this.#owner = ownerOf(connected.user)
+    this.#claim()
+    return before !== null && before !== this.#owner
   }
 
   start(session: Session): void {
@@ -118,15 +149,22 @@ export class Publisher {
     for (const entry of lost) if (this.outbox.has(entry)) this.outbox.requeue(entry)
   }
 
-  /** Everything that waits is rejected: a final refusal, another user, or the end. */
-  rejectAll(error: RealtimeError): void {
+  /**
+   * The server's refusal is final [C1]. What an earlier life has left waits on: whom the server has
+   * refused is not known, and its owner may come yet.
+   */
+  gaveUp(error: RealtimeError): void {
     const { code, message } = error
-    this.outbox.rejectWhere((entry) => localError(entry, code, { message, cause: error }))
+    this.outbox.rejectWhere((entry) =>
+      entry.unclaimed ? null : localError(entry, code, { message, cause: error }),
+    )
   }
 
-  close(): void {
+  /** Everything that waits is rejected. Resolves once nothing of it is in the store. */
+  close(): Promise<void> {
     this.#closed = true
-    this.rejectAll(new RealtimeError('closed', 'the client is closed'))
+    this.#rejectClosed()
+    return this.keeper.close()
   }
 
   /** Sends what may be sent now. */
@@ -152,7 +190,55 @@ export class Publisher {
       }
       const paceMs = paceOf(session, entry)
       if (paceMs > 0) return this.#alarm.within(paceMs)
+      if (this.keeper.mustMark(entry)) return this.#mark(session)
       this.#send(session, entry)
+    }
+  }
+
+  /** Those that may be sent soon, at one go. */
+  #mark(session: Session): void {
+    const limit = Math.max(1, session.publishes.available)
+    this.keeper.mark(this.outbox.entries, { limit, window: windowOf(session) }, this.#parts.flush)
+  }
+
+  #restore(restored: readonly Restored[]): void {
+    for (const { draft } of restored) this.#ownIds.add(draft.id)
+    this.outbox.restore(restored)
+    if (this.#closed) return this.#rejectClosed()
+    if (this.#owner === null) return
+    // It takes over from another tab.
+    this.#claim()
+    if (this.#session === null) return
+    this.outbox.rejectWhere((entry) => (entry.inFlight ? null : this.#transient(entry)))
+    this.#parts.flush()
+  }
+
+  #unreadable(record: unknown, error: RealtimeError): void {
+    const { id, topic } = Object(record) as { id?: unknown; topic?: unknown }
+    const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+    this.outbox.failed += 1
+    this.#parts.tell({ id: text(id), topic: text(topic), state: 'failed', error })
+  }
+
+  #rejectClosed(): void {
+    const message = 'the client is closed'
+    this.outbox.rejectWhere((entry) => localError(entry, 'closed', { message }))
+  }
+
+  /** Everything that waits is this user's from now on, or has gone. */
+  #claim(): void {
+    const owner = this.#owner
+    const message = 'another user is connected now'
+    this.outbox.rejectWhere((entry) =>
+      entry.owner === null || entry.owner === owner
+        ? null
+        : localError(entry, 'closed', { message }),
+    )
+    for (const entry of this.outbox.entries) {
+      const isNew = entry.owner === null
+      entry.owner = owner
+      entry.unclaimed = false
+      if (isNew) this.keeper.keep(entry)
     }
   }
 
@@ -195,6 +281,7 @@ export class Publisher {
       entry.firstSentAt = instantNow(this.#parts.runtime)
       entry.window = windowOf(session)
     }
+    this.keeper.keep(entry)
     entry.inFlight = true
     entry.sent = true
     lane.inFlight += 1
@@ -236,7 +323,10 @@ export class Publisher {
     if (!error.retryable) return this.outbox.settle(entry, error)
     const { lane } = entry
     // The server said no: it is as if it had never been sent, unless an earlier link leaves a doubt.
-    if (!entry.orphaned) entry.firstSentAt = null
+    if (!entry.orphaned) {
+      entry.firstSentAt = null
+      this.keeper.keep(entry)
+    }
     lane.stall()
     const now = runtime.monotonicNow()
     const again = lane.refusals > 1 || (retryAfterMs === undefined && code !== 'out_of_order')
@@ -255,6 +345,11 @@ export class Publisher {
     this.outbox.requeue(entry)
     this.outbox.expire()
   }
+}
+
+/** An anonymous user is another one on each connection: to themselves they are the same. */
+function ownerOf({ userId, role }: Principal): string {
+  return role === ANONYMOUS_ROLE ? '' : userId
 }
 
 /** Where the id is remembered: an anonymous user's is another one on each connection. */

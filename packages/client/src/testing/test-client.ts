@@ -23,8 +23,10 @@ export interface TestClient {
   readonly connected: () => Promise<FakeLink>
 }
 
-export function testClient(options: Partial<RealtimeOptions> = {}): TestClient {
-  const runtime = virtualRuntime()
+export function testClient(
+  options: Partial<RealtimeOptions> & { runtime?: VirtualRuntime } = {},
+): TestClient {
+  const runtime = options.runtime ?? virtualRuntime()
   const server = new FakeServer()
   const logs: TestClient['logs'] = []
   const log = (level: string) => (event: string, fields?: object) => {
