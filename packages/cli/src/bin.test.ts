@@ -52,7 +52,7 @@ test.each([
   ['no authentication', ['serve'], {}, 1, '--jwt-secret'],
   ['development tokens for everybody', ['serve', '--dev', '--host', '0.0.0.0'], {}, 1, '--host'],
   ['production', ['serve', '--dev'], { NODE_ENV: 'production' }, 1, 'NODE_ENV'],
-  ['--data', ['serve', '--dev', '--data', 'x'], {}, 1, '--data is not there yet'],
+  ['--redis', ['serve', '--dev', '--redis', 'redis://x'], {}, 1, '--redis is not there yet'],
   ['an unknown flag', ['serve', '--frob'], {}, 2, '--frob'],
   ['an unknown command', ['frob'], {}, 2, 'frob'],
   ['no command', [], {}, 2, 'Usage'],

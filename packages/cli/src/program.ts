@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { serve, type Running } from './commands/serve.js'
+import { serve } from './commands/serve.js'
 import { EXIT_FAILED, EXIT_USAGE, Failure } from './failure.js'
 import { jsonOutput, type LineSink } from './output.js'
 import { resolveSettings, variableOf, type Environment, type ServeFlags } from './settings.js'
@@ -45,7 +45,7 @@ function makeProgram(world: Surroundings, onServe: (flags: ServeFlags) => Promis
     })
   program
     .command('serve')
-    .description('Starts a server that keeps messages in memory. Logs JSON lines.')
+    .description('Starts a server. Logs JSON lines.')
     .option('--port <number>', 'port to listen on; 0 takes any free one (default 3000)')
     .option('--host <name>', 'address to listen on (default 127.0.0.1)')
     .option('--dev', 'accept tokens dev:<userId>[:<role>[:<permission>,…]]; loopback only')
@@ -55,8 +55,8 @@ function makeProgram(world: Surroundings, onServe: (flags: ServeFlags) => Promis
     .option('--config <file>', 'JSON: { "channels", "limits", "cors", "events", … }')
     .option('--cors-origin <origin>', 'an origin whose pages may connect; repeatable', collect)
     .option('--drain-ms <ms>', 'accepted for later: this version ends all connections at once')
-    .option('--data <dir>', 'comes with a later version')
-    .option('--lock-wait-ms <ms>', 'comes with a later version')
+    .option('--data <dir>', 'keep messages in this directory (default: in memory)')
+    .option('--lock-wait-ms <ms>', 'wait for a directory that another process holds (default 0)')
     .option('--redis <url>', 'comes with a later version')
     .option('--log-level <level>', 'debug, info, warn or error (default info)')
     .addHelpText(
@@ -81,12 +81,12 @@ function collect(value: string, previous: readonly string[] | undefined): string
 async function runServe(flags: ServeFlags, world: Surroundings): Promise<number> {
   const settings = resolveSettings(flags, world.environment)
   const output = jsonOutput(world.stdout, settings.logLevel)
-  const running: Running | null = await serve(settings, output).catch((error: unknown) => {
+  const running = await serve(settings, output, world.ended).catch((error: unknown) => {
     output.release(world.stderr)
     throw error
   })
   await world.ended
-  await running.close()
+  await running?.close()
   return 0
 }
 

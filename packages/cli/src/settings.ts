@@ -18,6 +18,10 @@ export interface ServeSettings {
   readonly config: string | null
   /** Empty: what the configuration file says, else same origin only. */
   readonly corsOrigins: readonly string[]
+  /** Directory of the durable broker; null: in memory. */
+  readonly data: string | null
+  /** How long a directory that another process holds is waited for; 0: not at all. */
+  readonly lockWaitMs: number
   /** null: not given. */
   readonly drainMs: number | null
   readonly logLevel: LogLevel
@@ -46,7 +50,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 const DEFAULT_PORT = 3000
 const DEFAULT_HOST = '127.0.0.1'
-const MAX_DRAIN_MS = 3_600_000
+const MAX_WAIT_MS = 3_600_000
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
 /** The environment variable of a flag: `--jwt-secret` is `BMT_REALTIME_JWT_SECRET`. */
@@ -75,18 +79,21 @@ export function resolveSettings(flags: ServeFlags, environment: Environment): Se
     return value === undefined || value === '' ? null : { name: variableOf(flag), value }
   }
 
-  refuseLater(given('--data', flags.data), 'the durable broker')
-  refuseLater(given('--lock-wait-ms', flags.lockWaitMs), 'the durable broker')
   refuseLater(given('--redis', flags.redis), 'the broker for many servers')
 
   const drain = given('--drain-ms', flags.drainMs)
+  const data = given('--data', flags.data)
+  const lockWait = given('--lock-wait-ms', flags.lockWaitMs)
+  if (lockWait !== null && data === null) throw wrongUsage(`${lockWait.name} needs --data`)
   return {
     port: readPort(given('--port', flags.port)),
     host: given('--host', flags.host)?.value ?? DEFAULT_HOST,
     authentication: refuseProduction(readAuthentication(flags, given), environment),
     config: given('--config', flags.config)?.value ?? null,
     corsOrigins: readOrigins(flags.corsOrigin, given('--cors-origin', undefined)),
-    drainMs: drain === null ? null : readNumber(drain, MAX_DRAIN_MS, 'a number of ms'),
+    data: data?.value ?? null,
+    lockWaitMs: lockWait === null ? 0 : readNumber(lockWait, MAX_WAIT_MS, 'a number of ms'),
+    drainMs: drain === null ? null : readNumber(drain, MAX_WAIT_MS, 'a number of ms'),
     logLevel: readLogLevel(given('--log-level', flags.logLevel)),
   }
 }
@@ -95,7 +102,7 @@ function refuseLater(given: Given | null, what: string): void {
   if (given === null) return
   throw failed(
     `${given.name} is not there yet: ${what} comes with a later version. ` +
-      'This version keeps messages in memory only; start without it.',
+      'Start without it; --data keeps messages on the disk of one server.',
   )
 }
 

@@ -354,9 +354,9 @@ export class RealtimeService {
     await this.#closeServers()
     try {
       if (this.#started !== null) {
+        // A start can take long (a directory that another process holds): the broker's end ends it.
         // Its failure was told to those who asked for the start.
-        await this.#started.catch(() => undefined)
-        await this.#options.broker.close()
+        await Promise.all([this.#started.catch(() => undefined), this.#options.broker.close()])
       }
     } finally {
       this.#journal.clear()

@@ -98,6 +98,14 @@ function ask(
   })
 }
 
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  return port
+}
+
 function configFile(config: unknown): string {
   const path = join(place.folder, 'realtime.json')
   writeFileSync(path, JSON.stringify(config))
@@ -251,6 +259,47 @@ describe('bmt-realtime serve', () => {
       expect(answer.status, path).toBe(403)
       expect((await ask(url + path, { headers: { host: `127.0.0.1:${port}` } })).status).toBe(200)
     }
+  })
+
+  test('[P6] with --data what was acknowledged is there after a restart, and one serves it at a time', async () => {
+    const data = join(place.folder, 'data')
+    const first = await serving(['--dev', '--data', data])
+    const writer = connect(first.url, 'dev:ada')
+    await writer.connect()
+    const { epoch } = await writer.publish('public:news', 'kept')
+
+    const refused = run(['--dev', '--port', '0', '--data', data])
+    expect(await refused.exitCode).toBe(1)
+    expect(refused.stderr.join('')).toContain(`${data} is held by another process`)
+    expect(refused.stdout).toEqual([])
+
+    first.end()
+    expect(await first.exitCode).toBe(0)
+    const second = await serving(['--dev', '--data', data])
+    const reader = connect(second.url, 'dev:bob')
+    await reader.connect()
+    const page = await reader.history('public:news')
+    expect(page.messages).toMatchObject([{ payload: 'kept', epoch, seq: 1 }])
+  })
+
+  test('waiting for a directory that is held, it is alive but not ready', async () => {
+    const data = join(place.folder, 'data')
+    const holder = await serving(['--dev', '--data', data])
+    const free = await freePort()
+    const args = ['--dev', '--port', String(free), '--data', data, '--lock-wait-ms', '3600000']
+    const url = `http://127.0.0.1:${free}`
+    const status = (path: string): Promise<number> =>
+      ask(url + path).then(
+        (answer) => answer.status,
+        () => 0,
+      )
+
+    const waiting = run(args)
+    await expect.poll(() => status('/healthz')).toBe(200)
+    expect(await status('/readyz')).toBe(503)
+    holder.end()
+    await expect.poll(() => status('/readyz')).toBe(200)
+    expect(JSON.parse(waiting.stdout[0] ?? '')).toMatchObject({ event: 'listening', url })
   })
 
   test('a port that is taken is named', async () => {

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { RealtimeError, type Logger } from '@bmt-central/realtime-protocol'
+import { DiskBroker } from '@bmt-central/realtime-disk'
 import { devAuth, jwtAuth, RealtimeService, type Authenticate } from '@bmt-central/realtime-server'
 import { hostCheck, isLoopbackAddress, loopbackAddressOf, urlOf } from '../address.js'
 import { readConfigFile, type FileConfig } from '../config.js'
@@ -20,13 +21,15 @@ export interface Running {
 const MIN_SECRET_BYTES = 32
 
 /**
- * Starts a stand-alone server; resolves when it serves.
+ * Starts a stand-alone server; resolves when it serves, or with null where it was asked to end
+ * before it did: the wait for a directory can be long.
  * @throws Failure with exit code 1
  */
 export async function serve(
   settings: ServeSettings,
   { logger, announce }: Pick<Output, 'logger' | 'announce'>,
-): Promise<Running> {
+  ended: Promise<void>,
+): Promise<Running | null> {
   const config = settings.config === null ? {} : readConfigFile(settings.config)
   const address = await addressFor(settings)
   const service = makeService(settings, config, logger)
@@ -44,6 +47,7 @@ export async function serve(
     await service.close()
     await closeServer(server)
   }
+  void ended.then(() => (life.phase === 'starting' ? end() : undefined))
   try {
     const port = await listen(server, settings.port, address)
     await service.attach(server)
@@ -59,7 +63,9 @@ export async function serve(
     }
     return { url, close: () => (closing ??= close()) }
   } catch (error) {
+    const wasEnded = life.phase === 'closing'
     await end()
+    if (wasEnded) return null
     throw startFailure(error, settings)
   }
 }
@@ -75,6 +81,9 @@ function makeService(settings: ServeSettings, config: FileConfig, logger: Logger
     return new RealtimeService({
       ...config,
       ...(settings.corsOrigins.length > 0 && { cors: { origin: settings.corsOrigins } }),
+      ...(settings.data !== null && {
+        broker: new DiskBroker({ path: settings.data, lockWaitMs: settings.lockWaitMs }),
+      }),
       authenticate: authenticateFor(settings),
       logger,
     })
