@@ -5,167 +5,205 @@ import {
   type Runtime,
   type Topic,
 } from '@bmt-central/realtime-protocol'
-import type {
-  Accepted,
-  Draft,
-  Publication,
-  PublishKey,
-  StreamPolicy,
-  TopicState,
-} from '@bmt-central/realtime-server/broker'
-import type { Chores } from './clean-up.js'
-import { META, type Entry, type Opened, type Placed } from './opened.js'
-import { encodePublication } from './record.js'
-import { KIND, keyOf, type Writing } from './store.js'
+import type { Accepted, Publication, PublishKey } from '@bmt-central/realtime-server/broker'
+import { encodeCommit, type CommittedId } from './commit-record.js'
+import { KIND, keyOf, META } from './keys.js'
+import { forgetting, type DiskTopic, type Opened } from './opened.js'
+import { encodePublication } from './publication-record.js'
+import { repairStream } from './repair.js'
+import type { TopicRecord } from './state-records.js'
+import { put, putJson, remove, type Change } from './store.js'
+import { nameOf, WaitingAppends, type Append, type Waiting } from './waiting.js'
 
-/** What waits for a transaction, at most; past that a publish is refused. */
-const MAX_WAITING = 10_000
-const MAX_WAITING_BYTES = 64 * 1_024 * 1_024
-/** Appends and payload bytes of one transaction. */
-const MAX_COMMIT = 2_000
-const MAX_COMMIT_BYTES = 8 * 1_024 * 1_024
-/** After a transaction that failed, when it is looked at whether there is room again. */
+/** After a transaction that failed, when it is tried whether there is room again. */
 const RETRY_MS = 1_000
-
-/** One publish on its way to the disk. */
-export interface Append {
-  readonly topic: Topic
-  readonly draft: Draft
-  readonly policy: StreamPolicy
-}
-
-interface Waiting extends Append {
-  readonly key: string
-  readonly result: Promise<Accepted>
-  readonly resolve: (accepted: Accepted) => void
-  readonly reject: (error: unknown) => void
-}
+/** So much has to fit before publishes are taken again: they would fail at once otherwise. */
+const BALLAST_BYTES = 256 * 1_024
+/** A topic that is only read has its use written down so often. */
+const USE_WRITTEN_MS = 60 * 60_000
+/** Topics whose use one transaction writes down. */
+const USES_PER_COMMIT = 1_000
 
 /** An append that has its place in the stream, if its transaction succeeds. */
 interface Placing {
   readonly waiting: Waiting
-  readonly state: TopicState<Entry>
+  readonly state: DiskTopic
   readonly publication: Publication
+  readonly body: Buffer
   readonly deliveredTo: number
   readonly atMs: number
 }
 
 interface Ports {
-  /** Whether to wait for the disk [P6]. */
-  readonly durably: boolean
   readonly runtime: Runtime
   readonly logger: Logger
   readonly announce: (publication: Publication) => void
+  readonly lost: (topic: Topic) => void
   readonly state: (state: 'up' | 'down') => void
 }
 
 /**
  * Group commit: one transaction at a time, in which everything goes that has come up meanwhile.
- * Nothing of an append is visible before its transaction has the durability that was asked for;
- * where that fails, nothing of it has happened: the next transaction takes back what may be there.
+ * Nothing of an append is visible before its transaction is durable [P6]; where that fails, nothing
+ * of it has happened, and publishes are refused until a transaction succeeds again.
  */
 export class Appends {
   readonly #opened: Opened
   readonly #ports: Ports
-  #queue: Waiting[] = []
-  #queuedBytes = 0
-  readonly #underWay = new Map<string, Waiting>()
+  readonly #waiting = new WaitingAppends()
   /** Topics whose record is to be written again. */
-  readonly #touched = new Set<TopicState<Entry>>()
-  #undo: Buffer[] = []
+  readonly #touched = new Set<DiskTopic>()
+  /** What the record of each topic says of its oldest publication, and of its use. */
+  readonly #written = new WeakMap<DiskTopic, { oldest: number; usedAtMs: number }>()
+  /** Changes that have no place elsewhere: records of forgotten topics, what failed. */
+  #extra: Change[] = []
+  readonly #repairs = new Map<DiskTopic, { promise: Promise<void>; done: () => void }>()
   #working: Promise<void> | null = null
   #down = false
-  #writtenBase: string
+  #writtenMeta: { baseEpoch: string; nextNumber: number }
   #cancelRetry: Cancel = () => undefined
 
   constructor(opened: Opened, ports: Ports) {
     this.#opened = opened
     this.#ports = ports
-    this.#writtenBase = opened.meta.baseEpoch
+    this.#writtenMeta = opened.meta
+    const states = opened.topics.values()
+    for (let next = states.next(); next.done !== true; next = states.next()) {
+      const { usedAtMs, stream } = next.value
+      this.#written.set(next.value, { oldest: stream.oldest, usedAtMs })
+    }
+  }
+
+  /** Publishes that wait for a transaction. */
+  get waiting(): number {
+    return this.#waiting.length
   }
 
   /** @throws RealtimeError `id_conflict` · `out_of_order` · `broker_unavailable` · `channel_full` */
-  append({ topic, draft, policy }: Append): Promise<Accepted> {
+  append(append: Append): Promise<Accepted> {
+    const { topic, draft } = append
     const { from, id, after } = draft
-    const key = nameOf(topic, from, id)
-    const same = this.#underWay.get(key)
+    const same = this.#waiting.get(nameOf(topic, from, id))
     if (same !== undefined) {
       if (same.draft.hash !== draft.hash) throw idConflict(topic, id)
-      return same.result.then((first) => ({ ...first, duplicate: true }))
+      return same.result.then(asDuplicate)
     }
-    if (after !== undefined && !this.#comesAfter(topic, from, after)) {
-      throw outOfOrder(topic, after)
+    if (after !== undefined && !this.#comesAfter(topic, from, after)) throw outOfOrder(topic, after)
+    if (this.#down) throw unavailable()
+    const result = this.#waiting.add(append)
+    this.#work()
+    return result
+  }
+
+  /** The result of the first publish with this key; of one under way: when it has one. @throws RealtimeError `id_conflict` */
+  firstResult(topic: Topic, key: PublishKey): Accepted | null | Promise<Accepted | null> {
+    const same = this.#waiting.get(nameOf(topic, key.from, key.id))
+    if (same !== undefined) {
+      if (same.draft.hash !== key.hash) throw idConflict(topic, key.id)
+      return same.result.then(asDuplicate, () => null)
     }
-    if (this.#queue.length >= MAX_WAITING || this.#queuedBytes >= MAX_WAITING_BYTES) {
-      throw new RealtimeError('broker_unavailable', 'the disk is behind: too much waits for it')
-    }
-    const { promise, resolve, reject } = deferred<Accepted>()
-    const waiting = { topic, draft, policy, key, result: promise, resolve, reject }
-    this.#underWay.set(key, waiting)
-    this.#queue.push(waiting)
-    this.#queuedBytes += draft.payloadBytes
+    return this.#remembered(topic, key)
+  }
+
+  /** Whether `after` is accepted, or will have been when what comes now is. */
+  follows(topic: Topic, from: string | null, after: string): boolean | Promise<boolean> {
+    const same = this.#waiting.get(nameOf(topic, from, after))
+    if (same === undefined) return this.#isRemembered(topic, from, after)
+    return same.result.then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** A topic was used, or lost publications to a limit. */
+  touched(state: DiskTopic): void {
+    if (this.#written.get(state)?.oldest !== state.stream.oldest) this.#touched.add(state)
+  }
+
+  /** A topic is not known any more. */
+  forgotten(state: DiskTopic): void {
+    this.#touched.delete(state)
+    const written = this.#written.get(state)
+    if (written === undefined) return
+    this.#written.delete(state)
+    const { changes, range } = forgetting(state, written.oldest)
+    this.#extra.push(...changes)
+    this.#opened.cleanUp.doomed(range)
+  }
+
+  /** Makes a stream whole again that has lost something: it goes on in a new epoch. */
+  repair(state: DiskTopic): Promise<void> {
+    const running = this.#repairs.get(state)
+    if (running !== undefined) return running.promise
+    let done: () => void = () => undefined
+    const promise = new Promise<void>((resolve) => {
+      done = resolve
+    })
+    this.#repairs.set(state, { promise, done })
     this.#work()
     return promise
   }
 
-  /** @throws RealtimeError `id_conflict` */
-  firstResult(topic: Topic, key: PublishKey): Accepted | null {
-    const { topics, ids } = this.#opened
-    const state = topics.get(topic)
-    if (state === undefined || state.ids === null) return null
-    const nowMs = this.#ports.runtime.monotonicNow()
-    const first = ids.find(state.ids, key.from, key.id, nowMs)
-    if (first === null) return null
-    if (first.hash !== key.hash) throw idConflict(topic, key.id)
-    const { seq, timestamp, deliveredTo } = first
-    const { epoch } = state.stream
-    return this.#withWindow({ epoch, seq, timestamp, duplicate: true, deliveredTo }, nowMs)
+  /** The store failed outside of a transaction. */
+  broken(error: unknown): void {
+    this.#goDown(error)
   }
 
-  follows(topic: Topic, from: string | null, after: string): boolean {
-    const { topics, ids } = this.#opened
-    const remembered = topics.get(topic)?.ids ?? null
-    if (remembered === null) return false
-    return ids.find(remembered, from, after, this.#ports.runtime.monotonicNow()) !== null
-  }
-
-  /** Publications of a stream went: they go from the store, too. */
-  dropped(state: TopicState<Entry>): void {
-    const placed = this.#opened.places.get(state)
-    if (placed === undefined || placed.oldest >= state.stream.oldest) return
-    const end = state.stream.oldest
-    this.#opened.cleanUp.dropped({ number: placed.number, from: placed.oldest, end })
-    placed.oldest = end
-    this.#touched.add(state)
-  }
-
-  forgotten(state: TopicState<Entry>): void {
-    const placed = this.#opened.places.get(state)
-    this.#touched.delete(state)
-    if (placed === undefined) return
-    this.#opened.places.delete(state)
-    this.#opened.cleanUp.forgotten(placed.number)
-  }
-
-  /** What was dropped while the streams were restored. */
-  catchUp(): void {
-    for (const state of this.#opened.places.keys()) this.dropped(state)
+  /** Notes one topic's use, where that is due; for topics that are read only. */
+  noteUse(state: DiskTopic): void {
+    const written = this.#written.get(state)
+    if (written === undefined || this.#touched.size >= USES_PER_COMMIT) return
+    if (state.local > 0) state.usedAtMs = this.#opened.clock.now()
+    if (state.usedAtMs - written.usedAtMs >= USE_WRITTEN_MS) this.#touched.add(state)
   }
 
   /** Commits what only waits for a transaction. */
-  cleanUp(): void {
-    this.#work()
+  commitRest(): void {
+    if (!this.#down) this.#work()
   }
 
   /** Ends when all that was taken has been settled. */
   async close(): Promise<void> {
     this.#cancelRetry()
+    if (!this.#down) this.#work()
     await this.#working
     this.#cancelRetry()
+    for (const { done } of this.#repairs.values()) done()
   }
 
   #comesAfter(topic: Topic, from: string | null, after: string): boolean {
-    return this.follows(topic, from, after) || this.#underWay.has(nameOf(topic, from, after))
+    return (
+      this.#waiting.get(nameOf(topic, from, after)) !== undefined ||
+      this.#isRemembered(topic, from, after)
+    )
+  }
+
+  #isRemembered(topic: Topic, from: string | null, id: string): boolean {
+    const { topics, ids, clock } = this.#opened
+    const state = topics.get(topic)
+    if (state === undefined) return false
+    const maps = [state.ids, state.stream.earlier?.ids ?? null]
+    return maps.some((map) => map !== null && ids.find(map, from, id, clock.now()) !== null)
+  }
+
+  #remembered(topic: Topic, { from, id, hash }: PublishKey): Accepted | null {
+    const { topics, ids, clock } = this.#opened
+    const state = topics.get(topic)
+    if (state === undefined) return null
+    const nowMs = clock.now()
+    const { earlier } = state.stream
+    const maps = [
+      { epoch: state.stream.epoch, map: state.ids },
+      ...(earlier === null ? [] : [{ epoch: earlier.epoch, map: earlier.ids }]),
+    ]
+    for (const { epoch, map } of maps) {
+      const first = map === null ? null : ids.find(map, from, id, nowMs)
+      if (first === null) continue
+      if (first.hash !== hash) throw idConflict(topic, id)
+      const { seq, timestamp, deliveredTo } = first
+      return this.#withWindow({ epoch, seq, timestamp, duplicate: true, deliveredTo }, nowMs)
+    }
+    return null
   }
 
   #work(): void {
@@ -175,71 +213,123 @@ export class Appends {
   async #commitAll(): Promise<void> {
     // What is published in the same turn goes into the same transaction.
     await Promise.resolve()
-    do await this.#commit()
-    while (this.#queue.length > 0)
+    do {
+      await this.#repairAll()
+      await this.#commit()
+    } while (!this.#down && (this.#waiting.length > 0 || this.#repairs.size > 0))
     // In the same turn as the last look at the queue: nothing that comes up is overlooked.
     this.#working = null
   }
 
-  async #commit(): Promise<void> {
-    const { store, cleanUp, topics } = this.#opened
-    const placings = this.#place(this.#take())
-    const touched = [...this.#touched]
-    const nothing = placings.length + touched.length + cleanUp.pending + this.#undo.length === 0
-    if (nothing && topics.baseEpoch === this.#writtenBase && !this.#down) return
-    this.#touched.clear()
-    const undo = this.#undo
-    const written: Buffer[] = []
-    const { baseEpoch } = topics
-    const chores: { taken: Chores | null } = { taken: null }
-    try {
-      await store.write((writing) => {
-        for (const key of undo) writing.remove(key)
-        const ageLimitAt = this.#ageLimitAt()
-        chores.taken = cleanUp.write(store, writing, ageLimitAt)
-        for (const placing of placings) written.push(this.#put(writing, placing))
-        const heads = new Map(placings.map((last) => [last.state, last.publication.seq]))
-        for (const state of new Set([...touched, ...heads.keys()])) {
-          const key = this.#putTopic(writing, state, heads.get(state) ?? state.stream.head)
-          if (state.stream.head === 0 && key !== null) written.push(key)
-        }
-        writing.putJson(META, { ...this.#opened.meta, baseEpoch })
-      }, this.#ports.durably)
-    } catch (error) {
-      this.#undo = [...undo, ...written]
-      if (chores.taken !== null) cleanUp.restore(chores.taken)
-      for (const state of [...touched, ...placings.map((placing) => placing.state)]) {
-        if (this.#opened.places.has(state)) this.#touched.add(state)
+  async #repairAll(): Promise<void> {
+    for (const [state, { done }] of this.#repairs) {
+      try {
+        await this.#repairOne(state)
+        this.#repairs.delete(state)
+        done()
+        this.#ports.lost(state.topic)
+      } catch (error) {
+        this.#goDown(error)
+        return
       }
+    }
+  }
+
+  async #repairOne(state: DiskTopic): Promise<void> {
+    const { store, numbers, newEpoch, topics, clock } = this.#opened
+    const { stream, topic } = state
+    const before = { number: stream.number, epoch: stream.epoch }
+    const into = { number: numbers.topic(), epoch: newEpoch() }
+    const from = { number: stream.number, policy: stream.facts.policy }
+    const { changes, facts, damaged } = repairStream(store, from, into)
+    const record = { topic, ...facts, usedAtMs: clock.now(), earlier: before }
+    await store.write([
+      ...changes,
+      remove(keyOf(KIND.topic, before.number)),
+      putJson(keyOf(KIND.topic, into.number), record),
+      this.#putMeta(),
+    ])
+    this.#ports.logger.error('records of a stream are damaged: it has a new epoch', {
+      topic,
+      damaged,
+      kept: facts.head,
+      todo: 'check the disk; nothing else is needed',
+    })
+    // Ids of an even earlier epoch are past their window, or as good as: damage is rare.
+    stream.earlier = { ...before, ids: state.ids ?? new Map() }
+    state.ids = null
+    stream.become({ number: into.number, facts })
+    this.#written.set(state, { oldest: facts.oldest, usedAtMs: record.usedAtMs })
+    topics.used(state, clock.now())
+  }
+
+  async #commit(): Promise<void> {
+    const { store } = this.#opened
+    let placings: Placing[] = []
+    try {
+      placings = this.#place(this.#waiting.take())
+      const { changes, done } = this.#transactionOf(placings)
+      if (changes.length === 0) return
+      await store.write(changes)
+      done()
+    } catch (error) {
       this.#failed(placings, error)
       return
     }
-    this.#undo = []
-    this.#writtenBase = baseEpoch
     this.#up()
     for (const placing of placings) this.#apply(placing)
     this.#unpin(placings)
-    for (const { state } of placings) this.dropped(state)
   }
 
-  /** The next part of the queue. */
-  #take(): Waiting[] {
-    let [count, bytes] = [0, 0]
-    for (const { draft } of this.#queue) {
-      if (count >= MAX_COMMIT || (count > 0 && bytes + draft.payloadBytes > MAX_COMMIT_BYTES)) break
-      count += 1
-      bytes += draft.payloadBytes
+  /** All that one transaction changes, and what is so once it is committed. */
+  #transactionOf(placings: readonly Placing[]): { changes: Change[]; done: () => void } {
+    const { cleanUp, clock, topics, numbers } = this.#opened
+    const chores = cleanUp.plan(clock.now())
+    const extra = [...this.#extra]
+    const added = new Map<DiskTopic, Placing[]>()
+    for (const state of this.#touched) added.set(state, [])
+    for (const placing of placings) {
+      const list = added.get(placing.state)
+      if (list === undefined) added.set(placing.state, [placing])
+      else list.push(placing)
     }
-    this.#queuedBytes -= bytes
-    return this.#queue.splice(0, count)
+    const states = new Set(added.keys())
+    const changes = [...extra, ...this.#drops(states), ...chores.changes, ...this.#puts(placings)]
+    for (const [state, list] of added) changes.push(this.#putTopic(state, list))
+    const { baseEpoch } = topics
+    const { nextTopic: nextNumber } = numbers
+    const meta = this.#writtenMeta
+    const metaChanged = baseEpoch !== meta.baseEpoch || nextNumber !== meta.nextNumber
+    if (metaChanged) changes.push(this.#putMeta())
+    if (this.#down) changes.push(put(keyOf(KIND.ballast), Buffer.alloc(BALLAST_BYTES)))
+    const written = [...states].map((state) => {
+      const { usedAtMs, stream } = state
+      return { state, usedAtMs, oldest: stream.oldest }
+    })
+    const done = (): void => {
+      this.#extra.splice(0, extra.length)
+      this.#writtenMeta = { baseEpoch, nextNumber }
+      chores.done()
+      cleanUp.storedIds(placings.length)
+      for (const { state, ...what } of written) this.#noteWritten(state, what)
+    }
+    return { changes, done }
+  }
+
+  /** While the transaction was under way the topic may have been forgotten, or dropped more. */
+  #noteWritten(state: DiskTopic, what: { oldest: number; usedAtMs: number }): void {
+    this.#touched.delete(state)
+    this.#written.set(state, what)
+    if (this.#opened.topics.get(state.topic) === state) this.touched(state)
+    else this.forgotten(state)
   }
 
   /** Gives each one its `seq`; what cannot have one is refused. */
   #place(taken: readonly Waiting[]): Placing[] {
     const { runtime } = this.#ports
-    const atMs = runtime.monotonicNow()
+    const atMs = this.#opened.clock.now()
     const timestamp = runtime.wallNow()
-    const heads = new Map<TopicState<Entry>, number>()
+    const heads = new Map<DiskTopic, number>()
     const names = new Set<string>()
     const placings: Placing[] = []
     for (const waiting of taken) {
@@ -247,97 +337,129 @@ export class Appends {
         const { topic, draft } = waiting
         const { id, from, after, payloadJson, payloadBytes } = draft
         const inHere = after !== undefined && names.has(nameOf(topic, from, after))
-        if (after !== undefined && !inHere && !this.follows(topic, from, after)) {
+        if (after !== undefined && !inHere && !this.#isRemembered(topic, from, after)) {
           throw outOfOrder(topic, after)
         }
-        const state = this.#stateOf(topic, atMs)
+        const state = this.#pinned(topic, atMs)
         const seq = (heads.get(state) ?? state.stream.head) + 1
         heads.set(state, seq)
-        names.add(waiting.key)
+        names.add(waiting.name)
         const { epoch } = state.stream
         const publication = { topic, id, from, seq, epoch, payloadJson, payloadBytes, timestamp }
-        placings.push({ waiting, state, publication, deliveredTo: state.live, atMs })
+        const deliveredTo = state.live
+        const kept = { topic, id, from, timestamp, agedAtMs: atMs, payloadJson }
+        const body = encodePublication(kept)
+        placings.push({ waiting, state, publication, body, deliveredTo, atMs })
       } catch (error) {
-        this.#settled(waiting)
+        this.#waiting.settled(waiting)
         waiting.reject(error)
       }
     }
     return placings
   }
 
-  #stateOf(topic: Topic, nowMs: number): TopicState<Entry> {
-    const { topics, places } = this.#opened
+  #pinned(topic: Topic, nowMs: number): DiskTopic {
+    const { topics } = this.#opened
     const state = topics.get(topic) ?? topics.add(topic, nowMs)
     topics.pin(state)
     state.usedAtMs = nowMs
-    if (!places.has(state)) {
-      const number = this.#opened.nextNumber
-      this.#opened.nextNumber += 1
-      const oldest = state.stream.oldest
-      places.set(state, { number, oldest, policy: { size: 0, ttlMs: 0, bytes: 0 } })
-    }
     return state
   }
 
-  #put(writing: Writing, { waiting, state, publication, deliveredTo }: Placing): Buffer {
-    const placed = this.#placeOf(state)
-    const { topic, id, from, seq, timestamp, payloadJson } = publication
-    const key = keyOf(KIND.publication, placed.number, seq)
-    const { hash } = waiting.draft
-    const { size, ttlMs, bytes } = waiting.policy
-    placed.policy = { size, ttlMs, bytes }
-    const record = { topic, id, from, hash, timestamp, deliveredTo, payloadJson }
-    writing.put(key, encodePublication(key, record))
-    return key
+  /** Publications that went since the topics' records were written. */
+  #drops(states: ReadonlySet<DiskTopic>): Change[] {
+    const changes: Change[] = []
+    for (const state of states) {
+      const { number, oldest } = state.stream
+      const from = this.#written.get(state)?.oldest ?? oldest
+      for (let seq = from; seq < oldest; seq += 1) {
+        changes.push(remove(keyOf(KIND.publication, number, seq)))
+      }
+    }
+    return changes
   }
 
-  #putTopic(writing: Writing, state: TopicState<Entry>, head: number): Buffer | null {
-    const placed = this.#opened.places.get(state)
-    if (placed === undefined || head === 0) return null
-    const { runtime } = this.#ports
-    const key = keyOf(KIND.topic, placed.number)
-    const usedAt = runtime.wallNow() - (runtime.monotonicNow() - state.usedAtMs)
-    const { topic, stream } = state
-    const { oldest, policy } = placed
-    writing.putJson(key, { topic, epoch: stream.epoch, head, oldest, usedAt, policy })
-    return key
+  #puts(placings: readonly Placing[]): Change[] {
+    const [first] = placings
+    if (first === undefined) return []
+    const changes: Change[] = []
+    const ids: CommittedId[] = []
+    for (const { waiting, state, publication, body, deliveredTo } of placings) {
+      const { number } = state.stream
+      const { seq } = publication
+      const { from, id, hash } = waiting.draft
+      changes.push(put(keyOf(KIND.publication, number, seq), body))
+      ids.push({ number, seq, deliveredTo, from, id, hash })
+    }
+    const { timestamp } = first.publication
+    const commit = this.#opened.numbers.commit()
+    for (const [part, body] of encodeCommit({ timestamp, agedAtMs: first.atMs, ids }).entries()) {
+      changes.push(put(keyOf(KIND.commit, commit, part), body))
+    }
+    return changes
   }
 
-  #placeOf(state: TopicState<Entry>): Placed {
-    const placed = this.#opened.places.get(state)
-    if (placed === undefined) throw new Error(`${state.topic} has no place in the store`)
-    return placed
+  /** `added`: what is written with it and is in place only when that is committed. */
+  #putTopic(state: DiskTopic, added: readonly Placing[]): Change {
+    const { topic, stream, usedAtMs } = state
+    const { earlier, number } = stream
+    const record: TopicRecord = {
+      topic,
+      ...stream.factsWith(
+        added.map(({ body, waiting, publication }) => ({
+          bodyBytes: body.length,
+          payloadBytes: publication.payloadBytes,
+          policy: waiting.policy,
+        })),
+      ),
+      usedAtMs,
+      ...(earlier !== null && { earlier: { number: earlier.number, epoch: earlier.epoch } }),
+    }
+    return putJson(keyOf(KIND.topic, number), record)
+  }
+
+  #putMeta(): Change {
+    const { meta, topics, numbers, clock } = this.#opened
+    const { baseEpoch } = topics
+    const nextNumber = numbers.nextTopic
+    return putJson(META, { ...meta, baseEpoch, nextNumber, clockAtMs: clock.now() })
   }
 
   /** Pinned until the last of its transaction is in place. */
-  #apply({ waiting, state, publication, deliveredTo, atMs }: Placing): void {
+  #apply({ waiting, state, publication, body, deliveredTo, atMs }: Placing): void {
     const { ids } = this.#opened
     const { seq, epoch, timestamp, payloadBytes } = publication
     const { draft, policy } = waiting
-    state.stream.append({ seq, epoch, payloadBytes }, policy, atMs)
+    state.stream.append({ bodyBytes: body.length, payloadBytes, policy }, atMs)
     state.ids ??= new Map()
     ids.remember(state.ids, draft, { hash: draft.hash, seq, timestamp, deliveredTo, atMs })
-    this.dropped(state)
-    this.#settled(waiting)
+    this.touched(state)
+    this.#waiting.settled(waiting)
     const accepted = { epoch, seq, timestamp, duplicate: false, deliveredTo }
     waiting.resolve(this.#withWindow(accepted, atMs))
     this.#ports.announce(publication)
   }
 
+  /** Those whose transaction failed are refused, and all that wait behind them. */
   #failed(placings: readonly Placing[], cause: unknown): void {
-    const { logger, state, runtime } = this.#ports
     for (const { waiting } of placings) {
-      this.#settled(waiting)
-      const what = 'the disk does not take it: see the log of the server'
-      waiting.reject(new RealtimeError('broker_unavailable', what, { cause }))
+      this.#waiting.settled(waiting)
+      waiting.reject(unavailable(cause))
     }
     this.#unpin(placings)
+    this.#goDown(cause)
+  }
+
+  #goDown(cause: unknown): void {
+    const { logger, state, runtime } = this.#ports
     this.#cancelRetry()
     this.#cancelRetry = runtime.after(RETRY_MS, () => this.#work())
-    if (this.#down) return
+    const first = !this.#down
     this.#down = true
-    logger.error('a transaction of the store failed; publishes are refused meanwhile', {
-      error: errorText(cause),
+    this.#waiting.refuse(unavailable(cause))
+    if (!first) return
+    logger.error('the store failed; publishes are refused meanwhile', {
+      error: String(cause),
       todo: 'free space on the disk, or look at its health; it goes on by itself',
     })
     state('down')
@@ -347,6 +469,7 @@ export class Appends {
     if (!this.#down) return
     this.#down = false
     this.#cancelRetry()
+    this.#extra.push(remove(keyOf(KIND.ballast)))
     this.#ports.logger.info('the store takes publishes again')
     this.#ports.state('up')
   }
@@ -356,15 +479,8 @@ export class Appends {
     for (const state of new Set(placings.map((placing) => placing.state))) {
       state.pinned = false
       topics.used(state, state.usedAtMs)
+      this.touched(state)
     }
-  }
-
-  #settled(waiting: Waiting): void {
-    this.#underWay.delete(waiting.key)
-  }
-
-  #ageLimitAt(): number {
-    return this.#ports.runtime.wallNow() - this.#opened.windowMs
   }
 
   #withWindow(accepted: Accepted, nowMs: number): Accepted {
@@ -373,23 +489,11 @@ export class Appends {
   }
 }
 
-function deferred<T>() {
-  let resolve: (value: T) => void = () => undefined
-  let reject: (error: unknown) => void = () => undefined
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
-}
+const asDuplicate = (first: Accepted): Accepted => ({ ...first, duplicate: true })
 
-/** Neither user nor id has a line break in it. */
-const nameOf = (topic: Topic, from: string | null, id: string): string =>
-  `${from === null ? '' : `u${from}`}\n${id}\n${topic}`
-
-function errorText(cause: unknown): string {
-  const { commitError } = cause as { commitError?: unknown }
-  return String(commitError ?? cause)
+function unavailable(cause?: unknown): RealtimeError {
+  const what = 'the disk takes no publishes at present: the log of the server says why'
+  return new RealtimeError('broker_unavailable', what, cause === undefined ? {} : { cause })
 }
 
 function idConflict(topic: Topic, id: string): RealtimeError {

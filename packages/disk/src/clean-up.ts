@@ -1,123 +1,112 @@
-import { decodePublication, encodePublication } from './record.js'
-import { KIND, keyOf, type Store, type Writing } from './store.js'
+import { commitFactsOf } from './commit-record.js'
+import { keyOf, KIND } from './keys.js'
+import type { DoomedRecord } from './state-records.js'
+import { putJson, remove, type Change, type Store } from './store.js'
 
 /** Publications that are not retained any more: `from` up to, and without, `end`. */
-interface DroppedRange {
+export interface DroppedRange {
   readonly number: number
   readonly from: number
   readonly end: number
 }
 
-/** Where an accepted id is kept without its publication. */
-interface KeptId {
-  readonly key: Buffer
-  readonly timestamp: number
-}
+/** Records that one transaction removes: a long list is worked off in several. */
+const REMOVED_PER_COMMIT = 5_000
+/** Records of ids that one transaction looks at: more than it adds. */
+const ID_RECORDS_PER_COMMIT = 500
 
-/** What a transaction cleans up; given back where it failed. */
+/** What a transaction cleans up, and what is so once it is committed. */
 export interface Chores {
-  readonly ranges: readonly DroppedRange[]
-  readonly forgotten: readonly number[]
+  readonly changes: Change[]
+  readonly done: () => void
 }
-
-/** Publications of one transaction: a long list is worked off in several. */
-const DROPPED_PER_COMMIT = 5_000
 
 /**
- * What has to go from the store. It waits for the next transaction: until then a start finds more
- * than is retained, and drops it again by the policy of the stream. A publication that goes while
- * its id is still remembered leaves its record behind, without the text [P4].
+ * What has to go from the store. It waits for the next transaction, and stays waiting where that
+ * fails. Whatever is not removed at the end is known to the next start: a topic's record names the
+ * oldest publication that is there, a doomed record what a forgotten topic has left.
  */
 export class CleanUp {
-  #ranges: DroppedRange[] = []
-  #forgotten: number[] = []
-  #keptIds: KeptId[] = []
-  #firstKeptId = 0
+  readonly #store: Store
+  readonly #windowMs: number
   readonly #maxIds: number
+  /** Ranges of topics that have no record any more. */
+  #doomed: DroppedRange[] = []
+  #storedIds = 0
+  /** Instant of the oldest stored ids; null where that has to be looked up. */
+  #oldestIdsAtMs: number | null = null
 
-  constructor(maxIds: number) {
-    this.#maxIds = maxIds
+  constructor(store: Store, limits: { readonly windowMs: number; readonly maxIds: number }) {
+    this.#store = store
+    this.#windowMs = limits.windowMs
+    this.#maxIds = limits.maxIds
   }
 
   get pending(): number {
-    return this.#ranges.length + this.#forgotten.length
+    return this.#doomed.length
   }
 
-  dropped(range: DroppedRange): void {
-    const last = this.#ranges.at(-1)
-    if (last?.number === range.number && last.end === range.from) {
-      this.#ranges[this.#ranges.length - 1] = { ...last, end: range.end }
-    } else this.#ranges.push(range)
+  /** Publications of a topic whose record goes, or went, with a `doomedRecord`. */
+  doomed(range: DroppedRange): void {
+    if (range.end > range.from) this.#doomed.push(range)
   }
 
-  forgotten(number: number): void {
-    this.#forgotten.push(number)
+  storedIds(count: number): void {
+    this.#storedIds += count
   }
 
-  /** An id without its publication, from before the start. Oldest first. */
-  keeps(key: Buffer, timestamp: number): void {
-    this.#keptIds.push({ key, timestamp })
-  }
-
-  /** Writes part of what waits, and says what that was. */
-  write(store: Store, writing: Writing, ageLimitAt: number): Chores {
-    const ranges: DroppedRange[] = []
-    let room = DROPPED_PER_COMMIT
-    while (room > 0) {
-      const next = this.#ranges.shift()
-      if (next === undefined) break
-      const end = Math.min(next.end, next.from + room)
-      room -= end - next.from
-      const part = { ...next, end }
-      ranges.push(part)
-      if (end < next.end) this.#ranges.unshift({ ...next, from: end })
-      this.#drop(store, writing, part, ageLimitAt)
-    }
-    const forgotten = this.#forgotten.splice(0)
-    for (const number of forgotten) {
-      for (const kind of [KIND.topic, KIND.publication, KIND.acceptedId] as const) {
-        for (const key of store.keys(kind, number)) writing.remove(key)
+  plan(nowMs: number): Chores {
+    let room = REMOVED_PER_COMMIT
+    const changes: Change[] = []
+    const doomed = [...this.#doomed]
+    const left: DroppedRange[] = []
+    for (const { number, from, end } of doomed) {
+      const until = Math.min(end, from + room)
+      room -= until - from
+      for (let seq = from; seq < until; seq += 1) {
+        changes.push(remove(keyOf(KIND.publication, number, seq)))
+      }
+      const rest = { number, from: until, end }
+      if (until < end) left.push(rest)
+      if (until > from) {
+        changes.push(until < end ? doomedRecord(rest) : remove(keyOf(KIND.doomed, number)))
       }
     }
-    this.#removeOldIds(writing, ageLimitAt)
-    return { ranges, forgotten }
+    const ids = this.#oldIds(nowMs)
+    changes.push(...ids.changes)
+    return {
+      changes,
+      done: () => {
+        this.#doomed.splice(0, doomed.length, ...left)
+        this.#storedIds -= ids.count
+        this.#oldestIdsAtMs = ids.oldestAtMs
+      },
+    }
   }
 
-  /** The transaction failed: all of it waits again. */
-  restore({ ranges, forgotten }: Chores): void {
-    this.#ranges = [...ranges, ...this.#ranges]
-    this.#forgotten = [...forgotten, ...this.#forgotten]
-  }
-
-  #drop(store: Store, writing: Writing, range: DroppedRange, ageLimitAt: number): void {
-    for (let seq = range.from; seq < range.end; seq += 1) {
-      const key = keyOf(KIND.publication, range.number, seq)
-      const body = store.get(key)
-      if (body !== undefined && body !== null) {
-        const record = decodePublication(body)
-        if (record.timestamp > ageLimitAt) {
-          const idKey = keyOf(KIND.acceptedId, range.number, seq)
-          writing.put(idKey, encodePublication(idKey, { ...record, payloadJson: '' }))
-          this.keeps(idKey, record.timestamp)
-        }
+  /** Ids that are too old, or too many. */
+  #oldIds(nowMs: number): { changes: Change[]; count: number; oldestAtMs: number | null } {
+    const changes: Change[] = []
+    let count = 0
+    const oldestAtMs = this.#oldestIdsAtMs
+    const tooOld = (atMs: number): boolean => nowMs - atMs >= this.#windowMs
+    if (this.#storedIds <= this.#maxIds && oldestAtMs !== null && !tooOld(oldestAtMs)) {
+      return { changes, count, oldestAtMs }
+    }
+    for (const { key, body } of this.#store.records(KIND.commit, ID_RECORDS_PER_COMMIT)) {
+      const facts = body === null ? { agedAtMs: -Infinity, count: 0 } : commitFactsOf(body)
+      if (!tooOld(facts.agedAtMs) && this.#storedIds - count <= this.#maxIds) {
+        return { changes, count, oldestAtMs: facts.agedAtMs }
       }
-      writing.remove(key)
+      changes.push(remove(key))
+      count += facts.count
     }
+    return { changes, count, oldestAtMs: null }
   }
+}
 
-  /** A removal that is lost with its transaction is found by the next start. */
-  #removeOldIds(writing: Writing, ageLimitAt: number): void {
-    for (;;) {
-      const oldest = this.#keptIds[this.#firstKeptId]
-      if (oldest === undefined) break
-      const held = this.#keptIds.length - this.#firstKeptId
-      if (oldest.timestamp > ageLimitAt && held <= this.#maxIds) break
-      writing.remove(oldest.key)
-      this.#firstKeptId += 1
-    }
-    if (this.#firstKeptId * 2 > this.#keptIds.length) {
-      this.#keptIds = this.#keptIds.slice(this.#firstKeptId)
-      this.#firstKeptId = 0
-    }
-  }
+/** What a start finds of a range that it has to go on with. */
+export function doomedRecord({ number, from, end }: DroppedRange): Change {
+  const record: DoomedRecord = { from, end }
+  return putJson(keyOf(KIND.doomed, number), record)
 }

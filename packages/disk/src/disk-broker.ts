@@ -1,11 +1,12 @@
 import {
   RealtimeError,
   type Cancel,
+  type Logger,
   type Position,
+  type Runtime,
   type Topic,
 } from '@bmt-central/realtime-protocol'
 import {
-  Stream,
   type Accepted,
   type Broker,
   type BrokerContext,
@@ -18,26 +19,38 @@ import {
   type ReadQuery,
   type StreamPage,
   type StreamPolicy,
-  type TopicState,
 } from '@bmt-central/realtime-server/broker'
 import { mkdirSync } from 'node:fs'
 import { Appends } from './appends.js'
+import { bootId } from './boot.js'
+import type { CleanMark } from './clean-mark.js'
+import { openDirectory } from './directory.js'
+import { DiskStream, emptyFacts, StreamDamaged } from './disk-stream.js'
+import { META } from './keys.js'
 import { lockDirectory, type DirectoryLock } from './lock.js'
-import { openStreams, META, type Entry, type Opened } from './opened.js'
-import { checkOptions, type DiskBrokerOptions } from './options.js'
-import { decodePublication } from './record.js'
-import { KIND, keyOf, Store } from './store.js'
+import { openStreams, type DiskTopic, type Opened } from './opened.js'
+import { checkOptions, resolveLimits, type DiskBrokerOptions } from './options.js'
+import { putJson } from './store.js'
 
 /** How often what has expired is freed; it is never shown, however long that takes. */
 const SWEEP_INTERVAL_MS = 60_000
 /** Topics, and maps of ids, that one turn of the event loop frees. */
 const SWEPT_PER_TURN = 1_000
 
-interface Running extends BrokerContext {
+interface Running {
   readonly sink: BrokerSink
+  readonly runtime: Runtime
+  readonly logger: Logger
   readonly lock: DirectoryLock
+  readonly mark: CleanMark
   readonly opened: Opened
   readonly appends: Appends
+}
+
+/** What a test gives in place of the machine's own. */
+export interface DiskBrokerInternals {
+  /** Differs after every start of the machine. */
+  readonly bootId?: string
 }
 
 /**
@@ -46,104 +59,131 @@ interface Running extends BrokerContext {
  * [P6]; accepted ids within the window are, too [P4]. Many publishes at once share one
  * transaction. One process uses a directory at a time.
  *
- * Bounds: as `MemoryBroker`, with texts on the disk: in memory are some 100 bytes of each retained
- * publication, of which `maxRetainedBytes` allows one for every 256 bytes at most.
+ * Bounds: [L2] for each stream by its policy; `maxRetainedBytes` for all [L18], counted as about what
+ * publications take on the disk; in memory are the positions of at most twice `maxTopics` topics and
+ * the accepted ids [L17], and nothing for each publication. At most 10,000 publishes or 64 MiB wait
+ * for the disk; past that `broker_unavailable`.
+ *
+ * While the disk takes nothing (full, broken) publishes are `broker_unavailable`; it is tried again
+ * every second. A stream of which something is found to be damaged goes on in a new epoch [P3].
  */
 export class DiskBroker implements Broker {
   readonly #options: DiskBrokerOptions
+  readonly #internals: DiskBrokerInternals
   #state: Running | 'new' | 'starting' | 'closed' = 'new'
+  #starting: Promise<unknown> = Promise.resolve()
+  readonly #abort = new AbortController()
   #closing: Promise<void> | null = null
   readonly #waiting: Publication[] = []
   #announcing = false
   #cancelSweep: Cancel = () => undefined
 
   /** @throws RealtimeError `invalid_options` */
-  constructor(options: DiskBrokerOptions) {
+  constructor(options: DiskBrokerOptions, internals: DiskBrokerInternals = {}) {
     checkOptions(options)
     this.#options = options
+    this.#internals = internals
   }
 
-  /** @throws RealtimeError `broker_unavailable` (another process holds the directory) · `invalid_options` */
-  async start(sink: BrokerSink, context: BrokerContext): Promise<{ windowEpoch: string }> {
+  /**
+   * @throws RealtimeError `broker_unavailable` (another broker holds the directory) · `invalid_options`
+   *   (another version wrote the store)
+   */
+  start(sink: BrokerSink, context: BrokerContext): Promise<{ windowEpoch: string }> {
     if (this.#state !== 'new') {
       const what = 'a DiskBroker serves one server, once: make a new one'
-      throw new RealtimeError('invalid_options', what)
+      return Promise.reject(new RealtimeError('invalid_options', what))
     }
     this.#state = 'starting'
-    const { path, lockWaitMs = 0, fsync = 'always' } = this.#options
-    const { runtime, logger } = context
-    mkdirSync(path, { recursive: true })
-    const lock = await lockDirectory(path, lockWaitMs, runtime)
-    let store: Store | null = null
+    const started = this.#start(sink, context)
+    this.#starting = started.catch(() => undefined)
+    return started
+  }
+
+  async #start(sink: BrokerSink, context: BrokerContext): Promise<{ windowEpoch: string }> {
+    const { path, lockWaitMs = 0 } = this.#options
+    let lock: DirectoryLock | null = null
     try {
-      store = Store.open(path, { logger, aside: String(runtime.wallNow()) })
-      const running = await this.#open({ sink, lock, context, store, fsync })
-      if (this.#wasClosed()) {
-        const what = 'the broker was closed while it started'
-        throw new RealtimeError('broker_unavailable', what)
-      }
+      mkdirSync(path, { recursive: true })
+      const { signal } = this.#abort
+      lock = await lockDirectory(path, { waitMs: lockWaitMs, runtime: context.runtime, signal })
+      const running = await this.#open({ sink, lock, context })
       this.#state = running
       this.#sweepLater(running)
       sink.state('up')
       return { windowEpoch: running.opened.meta.windowEpoch }
     } catch (error) {
       this.#state = 'closed'
-      await store?.close()
-      await lock.release()
+      await lock?.release()
       throw error
     }
   }
 
   async #open(parts: {
-    sink: BrokerSink
-    lock: DirectoryLock
-    context: BrokerContext
-    store: Store
-    fsync: 'always' | 'interval'
+    readonly sink: BrokerSink
+    readonly lock: DirectoryLock
+    readonly context: BrokerContext
   }): Promise<Running> {
-    const { sink, lock, context, store, fsync } = parts
-    const limits = {
-      ...context.limits,
-      ...definedLimits(this.#options),
+    const { sink, lock, context } = parts
+    const { path, fsync = 'always' } = this.#options
+    const { runtime, logger } = context
+    const suffix = String(runtime.wallNow())
+    const { store, mark, unclean } = openDirectory(path, { fsync, logger, suffix })
+    try {
+      this.#refuseClosed()
+      mark.remove()
+      let appends: Appends | null = null
+      const limits = resolveLimits(this.#options, context.limits)
+      const opened = await openStreams(
+        store,
+        { runtime, logger, limits },
+        {
+          fsync,
+          bootId: this.#internals.bootId ?? bootId() ?? runtime.id(),
+          lookThrough: unclean,
+          forgotten: (state) => appends?.forgotten(state),
+        },
+      )
+      const running: Running = {
+        runtime,
+        logger,
+        sink,
+        lock,
+        mark,
+        opened,
+        appends: new Appends(opened, {
+          runtime,
+          logger,
+          announce: (publication) => this.#announce(running, publication),
+          lost: (topic) => sink.lost(topic),
+          state: (state) => sink.state(state),
+        }),
+      }
+      appends = running.appends
+      this.#refuseClosed()
+      return running
+    } catch (error) {
+      await store.close()
+      throw error
     }
-    let appends: Appends | null = null
-    const observer = {
-      dropped: (state: TopicState<Entry>) => appends?.dropped(state),
-      forgotten: (state: TopicState<Entry>) => appends?.forgotten(state),
-    }
-    const opened = await openStreams(store, { ...context, limits }, { fsync, observer })
-    const running: Running = {
-      ...context,
-      limits,
-      sink,
-      lock,
-      opened,
-      appends: new Appends(opened, {
-        durably: fsync === 'always',
-        runtime: context.runtime,
-        logger: context.logger,
-        announce: (publication) => this.#announce(running, publication),
-        state: (state) => sink.state(state),
-      }),
-    }
-    appends = running.appends
-    appends.catchUp()
-    return running
   }
 
   publish(topic: Topic, draft: Draft, policy: StreamPolicy): Maybe<Accepted> {
     const running = this.#running()
     if (policy.delivery === 'ephemeral') return this.#pass(running, topic, draft)
-    const first = this.accepted(topic, draft)
-    if (first !== null) return first
-    return running.appends.append({ topic, draft, policy })
+    const { appends } = running
+    const first = appends.firstResult(topic, draft)
+    if (first === null) return appends.append({ topic, draft, policy })
+    if (!(first instanceof Promise)) return first
+    // The first one failed: this one is as good as new.
+    return first.then((result) => result ?? appends.append({ topic, draft, policy }))
   }
 
-  accepted(topic: Topic, key: PublishKey): Accepted | null {
+  accepted(topic: Topic, key: PublishKey): Maybe<Accepted | null> {
     return this.#running().appends.firstResult(topic, key)
   }
 
-  follows(topic: Topic, from: string | null, after: string): boolean {
+  follows(topic: Topic, from: string | null, after: string): Maybe<boolean> {
     return this.#running().appends.follows(topic, from, after)
   }
 
@@ -154,13 +194,12 @@ export class DiskBroker implements Broker {
   ): { position: Position; total: number } {
     // Leaving is always possible: a server that shuts down does it in any order.
     if (this.#state === 'closed' && local === 0) return { position: NOWHERE, total: 0 }
-    const { opened, runtime } = this.#running()
-    const { topics } = opened
+    const { topics, clock } = this.#running().opened
     const known = topics.get(topic)
     if (known === undefined && local === 0) {
       return { position: { epoch: topics.baseEpoch, seq: 0 }, total: 0 }
     }
-    const nowMs = runtime.monotonicNow()
+    const nowMs = clock.now()
     const state = known ?? topics.add(topic, nowMs)
     state.local = local
     state.live = live
@@ -168,17 +207,26 @@ export class DiskBroker implements Broker {
     return { position: { epoch: state.stream.epoch, seq: state.stream.head }, total: local }
   }
 
-  read(topic: Topic, query: ReadQuery): StreamPage {
+  read(topic: Topic, query: ReadQuery): Maybe<StreamPage> {
     const running = this.#running()
-    const { opened, runtime, appends } = running
-    const nowMs = runtime.monotonicNow()
-    const state = opened.topics.get(topic)
-    if (state === undefined) return new Stream(opened.topics.baseEpoch).read(query, nowMs)
-    const page = state.stream.read(query, nowMs)
-    const publications = page.publications.map((entry) => publicationOf(running, state, entry))
-    opened.topics.used(state, nowMs)
-    appends.dropped(state)
-    return { ...page, publications }
+    const { opened, appends } = running
+    const { topics, clock, store } = opened
+    const nowMs = clock.now()
+    const state = topics.get(topic)
+    if (state === undefined) {
+      const facts = emptyFacts(topics.baseEpoch)
+      return new DiskStream(store, { number: 0, facts }).read(topic, query, nowMs)
+    }
+    try {
+      const page = state.stream.read(topic, query, nowMs)
+      topics.used(state, nowMs)
+      appends.touched(state)
+      return page
+    } catch (error) {
+      if (!(error instanceof StreamDamaged)) throw this.#broken(running, error)
+      // Nobody gets a part of it that looks like the whole [P3].
+      return appends.repair(state).then(() => this.read(topic, query))
+    }
   }
 
   stats(): BrokerStats {
@@ -195,21 +243,42 @@ export class DiskBroker implements Broker {
   }
 
   async #close(): Promise<void> {
+    this.#abort.abort()
+    if (this.#state === 'starting') await this.#starting
     const before = this.#state
     this.#state = 'closed'
     this.#cancelSweep()
     if (typeof before === 'string') return
-    const { opened, appends, lock, sink, logger } = before
+    const { opened, appends, lock, mark, sink } = before
     sink.state('down')
+    noteUses(before)
     await appends.close()
-    const meta = { ...opened.meta, baseEpoch: opened.topics.baseEpoch, openOnBoot: null }
+    const clean = await this.#noteEnd(before)
+    await opened.store.close()
+    if (clean) mark.write()
+    await lock.release()
+  }
+
+  /** False where the store does not take it. */
+  async #noteEnd({ opened, logger }: Running): Promise<boolean> {
+    const { store, topics, numbers, clock, meta } = opened
+    const { baseEpoch } = topics
+    const { nextTopic: nextNumber } = numbers
+    const end = { ...meta, baseEpoch, nextNumber, openOnBoot: null, clockAtMs: clock.now() }
     try {
-      await opened.store.write((writing) => writing.putJson(META, meta), true)
+      await store.write([putJson(META, end)])
+      return true
     } catch (error) {
       logger.warn('the clean end could not be noted', { error: String(error) })
+      return false
     }
-    await opened.store.close()
-    await lock.release()
+  }
+
+  #broken({ appends, logger }: Running, error: unknown): RealtimeError {
+    logger.error('the store cannot be read', { error: String(error) })
+    appends.broken(error)
+    const what = 'the store cannot be read: the log of the server says why'
+    return new RealtimeError('broker_unavailable', what, { cause: error })
   }
 
   #running(): Running {
@@ -218,8 +287,9 @@ export class DiskBroker implements Broker {
     throw new RealtimeError('broker_unavailable', `the broker ${what}`)
   }
 
-  #wasClosed(): boolean {
-    return this.#state === 'closed'
+  #refuseClosed(): void {
+    if (!this.#abort.signal.aborted) return
+    throw new RealtimeError('broker_unavailable', 'the broker was closed while it started')
   }
 
   /** Announced and forgotten [P11]. */
@@ -255,21 +325,32 @@ export class DiskBroker implements Broker {
   }
 
   /** Frees what has expired, a part in each turn: others are served in between. */
-  #sweep(running: Running, states: Iterator<TopicState<Entry>>): void {
+  #sweep(running: Running, states: Iterator<DiskTopic>): void {
     const { opened, appends, runtime } = running
-    const nowMs = runtime.monotonicNow()
+    const nowMs = opened.clock.now()
     let more = opened.ids.sweep(nowMs, SWEPT_PER_TURN)
     for (let count = 1; count <= SWEPT_PER_TURN; count += 1) {
       const next = states.next()
       if (next.done === true) break
-      opened.topics.tidy(next.value, nowMs)
+      const { value: state } = next
+      appends.noteUse(state)
+      opened.topics.tidy(state, nowMs)
+      if (opened.topics.get(state.topic) === state) appends.touched(state)
+      if (state.stream.earlier?.ids.size === 0) state.stream.earlier = null
       if (count === SWEPT_PER_TURN) more = true
     }
     if (more) this.#cancelSweep = runtime.after(0, () => this.#sweep(running, states))
     else {
-      appends.cleanUp()
+      appends.commitRest()
       this.#sweepLater(running)
     }
+  }
+}
+
+function noteUses({ opened, appends }: Running): void {
+  const states = opened.topics.values()
+  for (let next = states.next(); next.done !== true; next = states.next()) {
+    appends.noteUse(next.value)
   }
 }
 
@@ -281,28 +362,4 @@ const EMPTY_STATS: BrokerStats = {
   retainedMessages: 0,
   retainedBytes: 0,
   idempotencyIds: 0,
-}
-
-function definedLimits(options: DiskBrokerOptions): Partial<BrokerContext['limits']> {
-  const { path: _path, fsync: _fsync, lockWaitMs: _lockWaitMs, ...limits } = options
-  return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))
-}
-
-/** @throws RealtimeError `internal_error` where the record was damaged while the server ran */
-function publicationOf(running: Running, state: TopicState<Entry>, entry: Entry): Publication {
-  const { store, places } = running.opened
-  const { seq, epoch, payloadBytes } = entry
-  const number = places.get(state)?.number ?? 0
-  const body = store.get(keyOf(KIND.publication, number, seq))
-  if (body === undefined || body === null) {
-    const { topic } = state
-    running.logger.error('a record of the store is damaged', {
-      topic,
-      seq,
-      todo: 'check the disk and restart the server: the stream then gets a new epoch',
-    })
-    throw new RealtimeError('internal_error', `publication ${seq} of ${topic} cannot be read`)
-  }
-  const { id, from, payloadJson, timestamp } = decodePublication(body)
-  return { topic: state.topic, id, from, seq, epoch, payloadJson, payloadBytes, timestamp }
 }

@@ -1,185 +1,58 @@
-import type { Logger } from '@bmt-central/realtime-protocol'
-import type { StreamPolicy } from '@bmt-central/realtime-server/broker'
-import { decodePublication, encodePublication, factsOf, type RecordFacts } from './record.js'
-import { KIND, keyOf, numberOf, seqOf, type Store, type Writing } from './store.js'
-
-/** What is kept of a topic besides its publications. Instants are wall clock. */
-export interface TopicRecord {
-  readonly topic: string
-  readonly epoch: string
-  readonly head: number
-  /** Of the retained publications; `head + 1` where none is retained. */
-  readonly oldest: number
-  readonly usedAt: number
-  readonly policy: Pick<StreamPolicy, 'size' | 'ttlMs' | 'bytes'>
-}
+import { commitFactsOf } from './commit-record.js'
+import { KIND, META, numberOf } from './keys.js'
+import type { DroppedRange } from './clean-up.js'
+import type { DoomedRecord, MetaRecord, TopicRecord } from './state-records.js'
+import type { Store } from './store.js'
 
 export interface LoadedTopic extends TopicRecord {
   readonly number: number
-  /** From `oldest` to `head`. */
-  readonly facts: readonly RecordFacts[]
 }
 
-/** An accepted id within the window. */
-export interface LoadedId {
-  readonly number: number
-  readonly seq: number
-  readonly timestamp: number
-  readonly kind: typeof KIND.publication | typeof KIND.acceptedId
-}
-
+/** What the store says of itself. Publications are not read: however many there are, a start is quick. */
 export interface Loaded {
+  /** Undefined in a new store, null where it is damaged. */
+  readonly meta: MetaRecord | null | undefined
   readonly topics: LoadedTopic[]
-  readonly ids: LoadedId[]
+  readonly doomed: DroppedRange[]
   readonly nextNumber: number
-  /** A topic's position was lost as a whole: unknown topics need another epoch [L2]. */
-  readonly positionsLost: boolean
-  /** Accepted ids may have been lost [P4]. */
-  readonly idsLost: boolean
-  /** Repairs, to be written before anything else is. */
-  readonly repairs: ((writing: Writing) => void)[]
+  readonly nextCommit: number
+  /** The latest instant of the broker's own clock that is written down. */
+  readonly clockAtMs: number
+  /** Records of topics that are damaged: their positions are lost [L2]. */
+  readonly lostTopics: number[]
 }
 
-interface Found {
-  record: TopicRecord | null
-  facts: Map<number, RecordFacts>
-  damaged: Buffer[]
-}
-
-/** Reads and checks every record once. A stream that lost something gets a new epoch [P3]. */
-export function loadStore(
-  store: Store,
-  { ageLimitAt, newEpoch, logger }: { ageLimitAt: number; newEpoch: () => string; logger: Logger },
-): Loaded {
-  const found = new Map<number, Found>()
-  const ids: LoadedId[] = []
-  const repairs: Loaded['repairs'] = []
-  const of = (number: number): Found => {
-    const known = found.get(number)
-    if (known !== undefined) return known
-    const added: Found = { record: null, facts: new Map(), damaged: [] }
-    found.set(number, added)
-    return added
-  }
-  for (const { key, body } of store.records(KIND.topic)) {
-    of(numberOf(key)).record = body === null ? null : (JSON.parse(body.toString()) as TopicRecord)
-  }
-  for (const { key, body } of store.records(KIND.publication)) {
-    const [number, seq] = [numberOf(key), seqOf(key)]
-    const stream = of(number)
-    if (body === null) {
-      stream.damaged.push(key)
-      continue
-    }
-    const facts = factsOf(body)
-    stream.facts.set(seq, facts)
-    if (facts.timestamp > ageLimitAt) {
-      ids.push({ number, seq, timestamp: facts.timestamp, kind: KIND.publication })
-    }
-  }
-  let idsLost = false
-  for (const { key, body } of store.records(KIND.acceptedId)) {
-    const number = numberOf(key)
-    const timestamp = body === null ? null : factsOf(body).timestamp
-    if (timestamp !== null && timestamp > ageLimitAt && found.has(number)) {
-      ids.push({ number, seq: seqOf(key), timestamp, kind: KIND.acceptedId })
-      continue
-    }
-    if (timestamp === null) idsLost = true
-    repairs.push((writing) => writing.remove(key))
-  }
-
-  let nextNumber = Math.max(0, ...[...found.keys()].slice(-1)) + 1
-  for (const number of found.keys()) nextNumber = Math.max(nextNumber, number + 1)
+export function loadStore(store: Store): Loaded {
+  const meta = store.json<MetaRecord>(META)
+  let clockAtMs = meta?.clockAtMs ?? 0
+  let nextNumber = meta?.nextNumber ?? 1
   const topics: LoadedTopic[] = []
-  const replaced = new Map<number, { number: number; seqs: Map<number, number> }>()
-  let damagedRecords = 0
-  let positionsLost = false
-  for (const [number, stream] of found) {
-    const whole = wholeOf(number, stream)
-    if (whole !== null) {
-      topics.push(whole)
+  const lostTopics: number[] = []
+  for (const { key, body } of store.records(KIND.topic)) {
+    const number = numberOf(key)
+    nextNumber = Math.max(nextNumber, number + 1)
+    if (body === null) {
+      lostTopics.push(number)
       continue
     }
-    damagedRecords += Math.max(1, stream.damaged.length)
-    const rescued = rescue(store, { number, stream, into: nextNumber, epoch: newEpoch() })
-    repairs.push(rescued.repair)
-    replaced.set(number, { number: nextNumber, seqs: rescued.seqs })
-    nextNumber += 1
-    if (rescued.topic === null) positionsLost = true
-    else topics.push(rescued.topic)
+    const record = JSON.parse(body.toString()) as TopicRecord
+    topics.push({ ...record, number })
+    clockAtMs = Math.max(clockAtMs, record.usedAtMs)
   }
-  if (damagedRecords > 0 || idsLost) {
-    logger.error('records of the store are damaged', {
-      streams: replaced.size,
-      records: damagedRecords,
-      todo: 'check the disk; streams that lost something have a new epoch, nothing else is needed',
-    })
+  const doomed: DroppedRange[] = []
+  for (const { key, body } of store.records(KIND.doomed)) {
+    if (body === null) continue
+    doomed.push({ number: numberOf(key), ...(JSON.parse(body.toString()) as DoomedRecord) })
   }
-  const kept = ids.flatMap((id) => {
-    const moved = replaced.get(id.number)
-    if (moved === undefined) return [id]
-    const seq = id.kind === KIND.publication ? moved.seqs.get(id.seq) : undefined
-    return seq === undefined ? [] : [{ ...id, number: moved.number, seq }]
-  })
-  kept.sort((one, other) => one.timestamp - other.timestamp)
-  idsLost ||= damagedRecords > 0
-  return { topics, ids: kept, nextNumber, positionsLost, idsLost, repairs }
-}
-
-/** The topic as it was written, or null where anything of it is missing. */
-function wholeOf(number: number, { record, facts, damaged }: Found): LoadedTopic | null {
-  if (record === null || damaged.length > 0) return null
-  const whole: RecordFacts[] = []
-  for (let seq = record.oldest; seq <= record.head; seq += 1) {
-    const fact = facts.get(seq)
-    if (fact === undefined) return null
-    whole.push(fact)
+  for (const kind of [KIND.publication, KIND.doomed] as const) {
+    const last = store.lastKey(kind)
+    if (last !== null) nextNumber = Math.max(nextNumber, numberOf(last) + 1)
   }
-  return whole.length === facts.size ? { ...record, number, facts: whole } : null
-}
-
-const KEPT_WITHOUT_POLICY = { size: 1_000, ttlMs: 24 * 60 * 60_000, bytes: 8 * 1_024 * 1_024 }
-
-/** What is left of a damaged stream, numbered from 1 in a new epoch: nothing undamaged is lost. */
-function rescue(
-  store: Store,
-  from: { number: number; stream: Found; into: number; epoch: string },
-): { topic: LoadedTopic | null; seqs: Map<number, number>; repair: (writing: Writing) => void } {
-  const { number, stream, into, epoch } = from
-  const old = [...stream.facts.keys()]
-  const seqs = new Map(old.map((seq, index) => [seq, index + 1]))
-  const first =
-    old[0] === undefined ? undefined : store.get(keyOf(KIND.publication, number, old[0]))
-  const topic =
-    stream.record?.topic ??
-    (first === undefined || first === null ? null : decodePublication(first).topic)
-  const record: TopicRecord | null =
-    topic === null || old.length === 0
-      ? null
-      : {
-          topic,
-          epoch,
-          head: old.length,
-          oldest: 1,
-          usedAt:
-            stream.record?.usedAt ??
-            Math.max(...[...stream.facts.values()].map(({ timestamp }) => timestamp)),
-          policy: stream.record?.policy ?? KEPT_WITHOUT_POLICY,
-        }
-  const repair = (writing: Writing): void => {
-    for (const [seq, next] of seqs) {
-      const body = store.get(keyOf(KIND.publication, number, seq))
-      if (body === undefined || body === null || record === null) continue
-      const key = keyOf(KIND.publication, into, next)
-      writing.put(key, encodePublication(key, decodePublication(body)))
-    }
-    for (const kind of [KIND.topic, KIND.publication, KIND.acceptedId] as const) {
-      for (const key of store.keys(kind, number)) writing.remove(key)
-    }
-    if (record !== null) writing.putJson(keyOf(KIND.topic, into), record)
+  const lastCommit = store.lastKey(KIND.commit)
+  if (lastCommit !== null) {
+    const body = store.get(lastCommit)
+    if (body) clockAtMs = Math.max(clockAtMs, commitFactsOf(body).agedAtMs)
   }
-  const loaded =
-    record === null ? null : { ...record, number: into, facts: [...stream.facts.values()] }
-  return { topic: loaded, seqs, repair }
+  const nextCommit = lastCommit === null ? 1 : numberOf(lastCommit) + 1
+  return { meta, topics, doomed, nextNumber, nextCommit, clockAtMs, lostTopics }
 }

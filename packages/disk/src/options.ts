@@ -46,3 +46,19 @@ export function checkOptions(options: DiskBrokerOptions): void {
 function refused(name: string, why = 'must be an object'): RealtimeError {
   return new RealtimeError('invalid_options', `${name} ${why}`)
 }
+
+/** [L18] where neither the broker nor the server says anything. */
+const MAX_RETAINED_BYTES = 10 * 1_024 * 1_024 * 1_024
+
+/** The broker's own options win over the server's limits. */
+export function resolveLimits(
+  options: DiskBrokerOptions,
+  given: BrokerLimits,
+): Required<BrokerLimits> {
+  return {
+    idempotencyWindowMs: options.idempotencyWindowMs ?? given.idempotencyWindowMs,
+    maxIdempotencyIds: options.maxIdempotencyIds ?? given.maxIdempotencyIds,
+    maxRetainedBytes: options.maxRetainedBytes ?? given.maxRetainedBytes ?? MAX_RETAINED_BYTES,
+    maxTopics: options.maxTopics ?? given.maxTopics,
+  }
+}

@@ -1,47 +1,25 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
-import { join } from 'node:path'
-import type { Logger } from '@bmt-central/realtime-protocol'
 import { open, type RootDatabase } from 'lmdb'
+import { endOf, keyOf, type Kind } from './keys.js'
 import { seal, unseal } from './record.js'
 
-const FILE = 'store.lmdb'
-const NUMBER_BYTES = 6
-const MAX_NUMBER = 2 ** 48 - 1
-
-/** What the first byte of a key says. */
-export const KIND = { meta: 0, topic: 1, publication: 2, acceptedId: 3 } as const
-export type Kind = (typeof KIND)[keyof typeof KIND]
-
-/** A topic's number in the store, and a `seq` of its stream where the kind has one. */
-export function keyOf(kind: Kind, number = 0, seq = 0): Buffer {
-  const key = Buffer.alloc(1 + 2 * NUMBER_BYTES)
-  key[0] = kind
-  key.writeUIntBE(number, 1, NUMBER_BYTES)
-  key.writeUIntBE(seq, 1 + NUMBER_BYTES, NUMBER_BYTES)
-  return key
+/** One change: the body of a record, or null to remove it. Later ones of a key win. */
+export interface Change {
+  readonly key: Buffer
+  readonly body: Buffer | null
 }
 
-export const numberOf = (key: Buffer): number => key.readUIntBE(1, NUMBER_BYTES)
-export const seqOf = (key: Buffer): number => key.readUIntBE(1 + NUMBER_BYTES, NUMBER_BYTES)
-
-/** Where one transaction is put together. Later operations on a key win. */
-export interface Writing {
-  put(key: Buffer, sealed: Buffer): void
-  putJson(key: Buffer, value: unknown): void
-  remove(key: Buffer): void
+export interface StoredRecord {
+  readonly key: Buffer
+  /** Null where the record is damaged. */
+  readonly body: Buffer | null
 }
 
-/** Sealed records under keys, in one file; every change is one transaction. Knows nothing of streams. */
+export const put = (key: Buffer, body: Buffer): Change => ({ key, body })
+export const putJson = (key: Buffer, value: unknown): Change =>
+  put(key, Buffer.from(JSON.stringify(value)))
+export const remove = (key: Buffer): Change => ({ key, body: null })
+
+/** Sealed records under keys, in one file; every write is one transaction. Knows nothing of streams. */
 export class Store {
   readonly #database: RootDatabase<Buffer, Buffer>
 
@@ -49,15 +27,24 @@ export class Store {
     this.#database = database
   }
 
-  /** Opens the store of a directory, which the caller holds. A file that cannot be one is set aside. */
-  static open(directory: string, { logger, aside }: { logger: Logger; aside: string }): Store {
-    mkdirSync(directory, { recursive: true })
-    const file = join(directory, FILE)
-    const problem = problemOf(file)
-    if (problem !== null) setAside(file, { problem, logger, aside })
-    const store = new Store(openFile(file, { logger, aside }))
-    syncDirectory(directory)
-    return store
+  /**
+   * With `fsync: 'always'` a commit is what it is by the book: pages, fdatasync, then the head page
+   * through a descriptor that syncs by itself; the promise of a write resolves after that and
+   * rejects where any of it fails. With `'interval'` the sync follows the commit and nobody waits
+   * for it: after power loss an earlier state comes back.
+   */
+  static open(file: string, { fsync }: { fsync: 'always' | 'interval' }): Store {
+    return new Store(
+      open<Buffer, Buffer>({
+        path: file,
+        noSubdir: true,
+        keyEncoding: 'binary',
+        encoding: 'binary',
+        overlappingSync: fsync === 'interval',
+        // Its own batching leaves a promise without a handler when a commit fails.
+        eventTurnBatching: false,
+      }),
+    )
   }
 
   /** The body of a record; undefined where there is none, null where it is damaged. */
@@ -66,36 +53,48 @@ export class Store {
     return sealed === undefined ? undefined : unseal(key, sealed)
   }
 
-  /** All records of a kind in the order of their keys; the body is null where one is damaged. */
-  *records(kind: Kind): Generator<{ key: Buffer; body: Buffer | null }> {
-    const range = { start: keyOf(kind), end: keyOf(kind, MAX_NUMBER, MAX_NUMBER) }
+  json<T>(key: Buffer): T | null | undefined {
+    const body = this.get(key)
+    return body === undefined || body === null ? body : (JSON.parse(body.toString()) as T)
+  }
+
+  /** All records of a kind, in the order of their keys. */
+  records(kind: Kind, limit: number = Infinity): Generator<StoredRecord> {
+    return this.range(keyOf(kind), endOf(kind), limit)
+  }
+
+  /** The last key of a kind. */
+  lastKey(kind: Kind): Buffer | null {
+    const range = { start: endOf(kind), end: keyOf(kind), reverse: true, limit: 1 }
+    for (const key of this.#database.getKeys(range)) return key
+    return null
+  }
+
+  /** Records from `start` on, without `end`. */
+  *range(start: Buffer, end: Buffer, limit: number = Infinity): Generator<StoredRecord> {
+    const range = limit === Infinity ? { start, end } : { start, end, limit }
     for (const { key, value } of this.#database.getRange(range)) {
       yield { key, body: unseal(key, value) }
     }
   }
 
-  /** The keys of one topic. */
-  keys(kind: Kind, number: number): Buffer[] {
-    const range = { start: keyOf(kind, number), end: keyOf(kind, number, MAX_NUMBER) }
-    return [...this.#database.getKeys(range)]
-  }
-
-  /** One transaction. Resolves when it is committed; `durably`: when it is on the disk, too. */
-  async write(fill: (writing: Writing) => void, durably: boolean): Promise<void> {
+  /** One transaction: all of it, or, where it rejects, nothing. */
+  async write(changes: readonly Change[]): Promise<void> {
     const database = this.#database
-    const put = (key: Buffer, sealed: Buffer): void => {
-      database.put(key, sealed).catch(failsWithBatch)
+    const sealed = changes.map(({ key, body }) => ({
+      key,
+      value: body === null ? null : seal(key, body),
+    }))
+    try {
+      await database.batch(() => {
+        for (const { key, value } of sealed) {
+          const done = value === null ? database.remove(key) : database.put(key, value)
+          done.catch(failsWithBatch)
+        }
+      })
+    } catch (error) {
+      throw await causeOf(error)
     }
-    const committed = database.batch(() =>
-      fill({
-        put,
-        putJson: (key, value) => put(key, seal(key, Buffer.from(JSON.stringify(value)))),
-        remove: (key) => void database.remove(key).catch(failsWithBatch),
-      }),
-    ) as Promise<boolean> & { flushed?: Promise<unknown> }
-    const { flushed } = committed
-    await committed
-    if (durably) await flushed
   }
 
   async close(): Promise<void> {
@@ -107,83 +106,12 @@ export class Store {
 /** One operation fails only with its whole batch, whose promise is waited for. */
 const failsWithBatch = (): void => undefined
 
-function openFile(
-  file: string,
-  facts: { logger: Logger; aside: string },
-): RootDatabase<Buffer, Buffer> {
-  const attempt = () =>
-    open<Buffer, Buffer>({
-      path: file,
-      noSubdir: true,
-      keyEncoding: 'binary',
-      encoding: 'binary',
-      separateFlushed: true,
-      overlappingSync: true,
-    })
-  try {
-    return attempt()
-  } catch (error) {
-    const { code } = error as { code?: unknown }
-    // Without rights or room the file itself may be well.
-    if (typeof code === 'string' && /^E(ACCES|PERM|ROFS|NOSPC|MFILE|NOMEM|IO)$/.test(code))
-      throw error
-    setAside(file, { ...facts, problem: String(error) })
-    return attempt()
-  }
-}
-
-function setAside(file: string, facts: { problem: string; logger: Logger; aside: string }): void {
-  const kept = `${file}.damaged-${facts.aside}`
-  renameSync(file, kept)
-  rmSync(`${file}-lock`, { force: true })
-  facts.logger.error('the store cannot be opened and was set aside', {
-    file,
-    kept,
-    problem: facts.problem,
-    todo: 'check the disk; the old file is kept, delete it once nothing in it is needed',
-  })
-}
-
-// What a head page of the file says; its library would read past the end of a file that was cut.
-const MAGIC = 0xbeefc0de
-const AT = { magic: 24, pageBytes: 48, lastPage: 144, transaction: 152, end: 160 }
-
-function problemOf(file: string): string | null {
-  if (!existsSync(file)) return null
-  const { size } = statSync(file)
-  if (size === 0) return 'it is empty'
-  const descriptor = openSync(file, 'r')
-  try {
-    const first = headPage(descriptor, 0)
-    if (first === null) return 'its head is damaged'
-    const second = headPage(descriptor, first.pageBytes)
-    if (second === null) return 'its second head is damaged'
-    const { lastPage } = first.transaction > second.transaction ? first : second
-    const needed = (lastPage + 1) * first.pageBytes
-    return size < needed ? `it has ${size} bytes of ${needed}` : null
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
-function headPage(
-  descriptor: number,
-  at: number,
-): { pageBytes: number; lastPage: number; transaction: number } | null {
-  const head = Buffer.alloc(AT.end)
-  if (readSync(descriptor, head, 0, AT.end, at) < AT.end) return null
-  if (head.readUInt32LE(AT.magic) !== MAGIC) return null
-  const pageBytes = head.readUInt32LE(AT.pageBytes)
-  if (pageBytes < 512 || pageBytes > 65_536) return null
-  const lastPage = Number(head.readBigUInt64LE(AT.lastPage))
-  return { pageBytes, lastPage, transaction: Number(head.readBigUInt64LE(AT.transaction)) }
-}
-
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
+/** The library tells why a commit failed by a promise of its own, which rejects. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: unknown }
+  if (!(commitError instanceof Promise)) return error
+  return commitError.then(
+    () => error,
+    (cause: unknown) => cause,
+  )
 }

@@ -67,12 +67,12 @@ export interface ReadQuery extends HistoryQuery {
 }
 
 /** Part of a stream, ascending [W13]. */
-export interface StreamPage<P = Publication> {
+export interface StreamPage {
   readonly epoch: string
   /** The head of the stream when the page was read. */
   readonly head: number
   readonly gap: Gap | null
-  readonly publications: readonly P[]
+  readonly publications: readonly Publication[]
   /** Later ones with `since`, older ones without it. */
   readonly more: boolean
 }

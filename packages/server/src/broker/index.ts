@@ -16,10 +16,11 @@ export {
 } from './broker.js'
 export {
   KnownTopics,
+  type KeptStream,
   TopicState,
   type TopicBounds,
-  type TopicObserver,
   type TopicParts,
 } from './known-topics.js'
 export { MemoryBroker } from './memory-broker.js'
-export { Stream, type Retained } from './stream.js'
+export { PageBudget } from './page-budget.js'
+export { Stream } from './stream.js'

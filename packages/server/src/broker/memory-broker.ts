@@ -81,7 +81,11 @@ export class MemoryBroker implements Broker {
     const limits = { ...context.limits, ...this.#options }
     const { idempotencyWindowMs: windowMs, maxIdempotencyIds: maxIds } = limits
     const ids = new AcceptedIds({ windowMs, maxIds })
-    const topics = new KnownTopics(limits, { ids, newEpoch: () => runtime.id() })
+    const topics = new KnownTopics(limits, {
+      ids,
+      newEpoch: () => runtime.id(),
+      newStream: (epoch) => new Stream(epoch),
+    })
     const running = { ...context, limits, sink, ids, topics }
     this.#state = running
     this.#sweepLater(running)

@@ -1,18 +1,10 @@
 import { gapSince, resumeAfter, type Gap, type Position } from '@bmt-central/realtime-protocol'
 import type { Publication } from '../publication.js'
 import type { ReadQuery, StreamPage, StreamPolicy } from './broker.js'
+import { PageBudget } from './page-budget.js'
 
 /** What a retained publication takes in memory besides its payload: object, id, its place in the lists. */
 const PUBLICATION_OVERHEAD_BYTES = 256
-
-/** What a stream has to know of what it retains: the publication itself, or where it lies. */
-export interface Retained {
-  readonly seq: number
-  readonly epoch: string
-  readonly payloadBytes: number
-  /** Absent where the text is kept elsewhere. */
-  readonly payloadJson?: string
-}
 
 /** Dropped places at the front that are worth moving the rest for. */
 const MIN_COMPACTION = 32
@@ -22,21 +14,19 @@ const MIN_COMPACTION = 32
  * position, which outlives them. No clock: instants are ms of a clock that never runs backwards,
  * passed in. Appending and dropping take constant time on average; a page takes as long as it is.
  */
-export class Stream<P extends Retained = Publication> {
+export class Stream {
   readonly epoch: string
   #head = 0
   #ttlMs = Infinity
   /** Both lists have the same length; what lies before `#start` has been dropped. */
-  #publications: (P | undefined)[] = []
+  #publications: (Publication | undefined)[] = []
   #appendedAt: number[] = []
   #start = 0
   #bytes = 0
   #heldBytes = 0
 
-  /** `before`: `seq` of the last publication that is known to have been, where that is not the first. */
-  constructor(epoch: string, before = 0) {
+  constructor(epoch: string) {
     this.epoch = epoch
-    this.#head = before
   }
 
   /** `seq` of the newest publication, retained or not; 0 where there was none. */
@@ -65,7 +55,7 @@ export class Stream<P extends Retained = Publication> {
   }
 
   /** Adds the next publication: its `seq` is `head + 1`. What the policy has no room for goes, oldest first. */
-  append(publication: P, policy: StreamPolicy, nowMs: number): void {
+  append(publication: Publication, policy: StreamPolicy, nowMs: number): void {
     if (publication.seq !== this.#head + 1 || publication.epoch !== this.epoch) {
       throw new Error(`publication ${publication.seq} cannot follow ${this.#head}`)
     }
@@ -103,7 +93,7 @@ export class Stream<P extends Retained = Publication> {
   }
 
   /** Part of the stream, and what is missing of it [P3]. The semantics are those of [W13]. */
-  read(query: ReadQuery, nowMs: number): StreamPage<P> {
+  read(query: ReadQuery, nowMs: number): StreamPage {
     this.expire(nowMs)
     const { since, before } = query
     const foreign = typeof before === 'object' && before.epoch !== this.epoch ? before : null
@@ -128,20 +118,20 @@ export class Stream<P extends Retained = Publication> {
   }
 
   /** The oldest that are later than `after`, up to `last`. */
-  #after(after: number, last: number, query: ReadQuery): PagePart<P> {
+  #after(after: number, last: number, query: ReadQuery): PagePart {
     const budget = new PageBudget(query)
     const first = Math.max(after + 1, this.oldest)
     let seq = first
-    while (seq <= last && budget.takes(this.#at(seq))) seq += 1
+    while (seq <= last && budget.takes(this.#at(seq).payloadBytes)) seq += 1
     return { publications: this.#slice(first, seq), more: seq <= last }
   }
 
   /** The newest up to `last`. */
-  #newest(last: number, query: ReadQuery): PagePart<P> {
+  #newest(last: number, query: ReadQuery): PagePart {
     const budget = new PageBudget(query)
     const { oldest } = this
     let seq = last
-    while (seq >= oldest && budget.takes(this.#at(seq))) seq -= 1
+    while (seq >= oldest && budget.takes(this.#at(seq).payloadBytes)) seq -= 1
     return { publications: this.#slice(seq + 1, last + 1), more: seq >= oldest }
   }
 
@@ -149,45 +139,23 @@ export class Stream<P extends Retained = Publication> {
     return this.#start + seq - this.oldest
   }
 
-  #at(seq: number): P {
+  #at(seq: number): Publication {
     const publication = this.#publications[this.#indexOf(seq)]
     if (publication === undefined) throw new Error(`publication ${seq} is not retained`)
     return publication
   }
 
-  #slice(from: number, end: number): P[] {
+  #slice(from: number, end: number): Publication[] {
     if (end <= from) return []
     const part = this.#publications.slice(this.#indexOf(from), this.#indexOf(end))
     return part.filter((publication) => publication !== undefined)
   }
 }
 
-type PagePart<P> = Pick<StreamPage<P>, 'publications' | 'more'>
-
-/** What still fits into a page; one publication larger than a page goes alone [L16]. */
-class PageBudget {
-  #count: number
-  #bytes: number
-  #empty = true
-
-  constructor({ limit, maxBytes }: ReadQuery) {
-    this.#count = limit
-    this.#bytes = maxBytes
-  }
-
-  takes(publication: Retained): boolean {
-    if (this.#count <= 0) return false
-    if (!this.#empty && publication.payloadBytes > this.#bytes) return false
-    this.#count -= 1
-    this.#bytes -= publication.payloadBytes
-    this.#empty = false
-    return true
-  }
-}
+type PagePart = Pick<StreamPage, 'publications' | 'more'>
 
 /** Text beyond Latin-1 takes two bytes a character in memory, however few such characters there are. */
-function heldBytesOf({ payloadJson, payloadBytes }: Retained): number {
-  const latin = payloadJson === undefined || payloadBytes === payloadJson.length
-  const text = latin ? payloadBytes : payloadJson.length * 2
+function heldBytesOf({ payloadJson, payloadBytes }: Publication): number {
+  const text = payloadBytes === payloadJson.length ? payloadBytes : payloadJson.length * 2
   return text + PUBLICATION_OVERHEAD_BYTES
 }
