@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The playground as `npm start` leaves it: supervisor, server and built page on one port. */
-export interface Playground {
+export interface Playground extends AsyncDisposable {
   readonly port: number
   /** Where its page is, by one of the machine's own names. */
   address(host?: LocalName): string
@@ -18,10 +21,20 @@ export type LocalName = 'localhost' | '127.0.0.1'
 const START = fileURLToPath(new URL('../../examples/playground/start.mjs', import.meta.url))
 const STOP_LIMIT_MS = 20_000
 
-/** Starts it on a free port; the build must be there. */
-export async function startPlayground(): Promise<Playground> {
+/**
+ * Starts it on a free port; the build must be there. `keeps: 'in memory'` is a server whose messages
+ * end with it; else they are in a directory of the test's.
+ */
+export async function startPlayground({
+  keeps = 'on disk',
+}: { keeps?: 'on disk' | 'in memory' } = {}): Promise<Playground> {
+  const folder = mkdtempSync(join(tmpdir(), 'realtime-playground-'))
   const child = spawn(process.execPath, [START], {
-    env: { ...process.env, PORT: String(await freePort()) },
+    env: {
+      ...process.env,
+      PORT: String(await freePort()),
+      DATA: keeps === 'in memory' ? 'none' : folder,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   // Where a run is ended from outside, nothing may be left running.
@@ -40,19 +53,22 @@ export async function startPlayground(): Promise<Playground> {
     void exited.then(() => reject(new Error(`the playground did not start:\n${output}`)))
   })
   const port = await listening
+  const stop = async (): Promise<void> => {
+    child.kill('SIGINT')
+    const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
+    await exited
+    clearTimeout(limit)
+    process.off('exit', end)
+    rmSync(folder, { recursive: true, force: true })
+  }
   return {
     port,
     address: (host = '127.0.0.1') => `http://${host}:${port}`,
     get output() {
       return output
     },
-    async stop() {
-      child.kill('SIGINT')
-      const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
-      await exited
-      clearTimeout(limit)
-      process.off('exit', end)
-    },
+    stop,
+    [Symbol.asyncDispose]: stop,
   }
 }
 

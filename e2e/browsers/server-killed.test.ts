@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { eventually } from './eventually.js'
 import { expectCleanPages, Person, type ShownMessage } from './person.js'
+import { startPlayground } from './playground.js'
 import { setStage } from './stage.js'
 
 const stage = setStage()
@@ -132,15 +133,54 @@ async function foreignPage(): Promise<{ url: string } & AsyncDisposable> {
   }
 }
 
-test('[P3][P4][P5] a killed server: what is shown stays, what cannot be known is said, it goes on', async () => {
-  const room = 'killed'
-  // Under this name the browser lets a socket live whose network is gone: see below.
+test('[P2][P4][P6] a killed server with a disk loses nothing, and the page says so', async () => {
+  const room = 'durable'
   await using ada = await Person.enter(stage.browser, {
     address: stage.playground.address('localhost'),
     room,
   })
   await using grace = await Person.enter(stage.browser, {
     address: stage.playground.address('127.0.0.1'),
+    room,
+  })
+  await ada.write('Ada: before')
+  await grace.write('Grace: before')
+  await Promise.all([ada.sees(['Ada: before']), grace.sees(['Ada: before', 'Grace: before'])])
+  const shownBefore = await settled(ada, 2)
+  expect(await grace.page.locator('#hint-kill').textContent()).toContain('nothing is lost')
+
+  await ada.context.setOffline(true)
+  await ada.write('Ada: on its way')
+  await grace.page.getByTestId('kill').click()
+  await eventually(async () => expect(await grace.status()).toBe('reconnecting'))
+  await grace.write('Grace: while it was gone')
+  await grace.isConnected()
+  await ada.context.setOffline(false)
+  await ada.isConnected()
+
+  const texts = ['Ada: on its way', 'Grace: while it was gone']
+  await Promise.all([ada.sees(texts), grace.sees(texts)])
+  const [adas, graces] = [await settled(ada, 4), await settled(grace, 4)]
+  const places = (messages: ShownMessage[]): unknown[] =>
+    messages.map(({ id, text, seq, epoch }) => ({ id, text, seq, epoch }))
+  expect(adas.slice(0, 2)).toEqual(shownBefore)
+  expect(places(adas)).toEqual(places(graces))
+  expect(adas.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+  expect(new Set(adas.map(({ epoch }) => epoch)).size).toBe(1)
+  for (const person of [ada, grace]) expect(await person.page.getByTestId('gap').count()).toBe(0)
+  expectCleanPages(ada, grace)
+})
+
+test('[P3][P4][P5] a killed server that kept all in memory: what is shown stays, what cannot be known is said, it goes on', async () => {
+  const room = 'killed'
+  await using playground = await startPlayground({ keeps: 'in memory' })
+  // Under this name the browser lets a socket live whose network is gone: see below.
+  await using ada = await Person.enter(stage.browser, {
+    address: playground.address('localhost'),
+    room,
+  })
+  await using grace = await Person.enter(stage.browser, {
+    address: playground.address('127.0.0.1'),
     room,
   })
   const before = ['Ada: before', 'Grace: before']
@@ -160,7 +200,7 @@ test('[P3][P4][P5] a killed server: what is shown stays, what cannot be known is
   await eventually(async () => expect(await ada.status()).toBe('reconnecting'))
   await ada.write('Ada: never on the wire')
   await grace.isConnected()
-  expect(stage.playground.output).toMatch(/was killed \(SIGKILL\)/)
+  expect(playground.output).toMatch(/was killed \(SIGKILL\)/)
   expect(await ada.stateOf('Ada: never on the wire')).toBe('queued')
   await ada.context.setOffline(false)
   await ada.isConnected()

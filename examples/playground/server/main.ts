@@ -24,11 +24,13 @@ function report(message: ServerReport): void {
   process.send?.(message)
 }
 
-async function run(port: number): Promise<void> {
+async function run(port: number, data: string | null): Promise<void> {
   const logger = terminalLogger()
-  const service = makeChatService(logger)
+  const service = makeChatService(logger, data)
   const kill = process.send === undefined ? null : () => report({ kind: 'kill_me' })
-  const server = createServer(pageListener({ files: new StaticFiles(PAGE_FOLDER), kill }))
+  const server = createServer(
+    pageListener({ files: new StaticFiles(PAGE_FOLDER), kill, durable: data !== null }),
+  )
   await listen(server, port)
   await service.attach(server)
   const stopMetrics = publishMetrics(service, logger)
@@ -63,7 +65,7 @@ function listen(server: Server, port: number): Promise<void> {
 }
 
 try {
-  await run(Number(process.argv[2] ?? 3000))
+  await run(Number(process.argv[2] ?? 3000), process.argv[3] ?? null)
 } catch (error) {
   if ((error as { code?: unknown }).code === 'EADDRINUSE') report({ kind: 'port_taken' })
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)

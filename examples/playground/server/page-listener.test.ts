@@ -42,7 +42,7 @@ afterEach(async () => {
 
 async function serve(kill: (() => void) | null): Promise<void> {
   const files = new StaticFiles(join(place.folder, 'page'))
-  place.server = createServer(pageListener({ files, kill }))
+  place.server = createServer(pageListener({ files, kill, durable: true }))
   await new Promise<void>((resolve) => place.server.listen(0, '127.0.0.1', resolve))
   place.port = (place.server.address() as AddressInfo).port
 }
@@ -151,10 +151,10 @@ test.each<[string, () => { method?: string; headers: Record<string, string> }]>(
 })
 
 test('without a supervisor there is nothing to press', async () => {
-  expect((await ask('/playground/status')).body).toBe('{"canKill":true}')
+  expect((await ask('/playground/status')).body).toBe('{"canKill":true,"durable":true}')
   await end()
   await serve(null)
-  expect((await ask('/playground/status')).body).toBe('{"canKill":false}')
+  expect((await ask('/playground/status')).body).toBe('{"canKill":false,"durable":true}')
   const answer = await ask('/playground/kill', { method: 'POST', headers: ownPage() })
   expect(answer.status).toBe(404)
 })

@@ -6,6 +6,8 @@ export interface PageListenerOptions {
   readonly files: Pick<StaticFiles, 'serve'>
   /** Asks the supervisor to kill this process; null where there is none, and so no such button. */
   readonly kill: (() => void) | null
+  /** Whether messages survive that. */
+  readonly durable: boolean
 }
 
 const STATUS_PATH = '/playground/status'
@@ -29,9 +31,9 @@ export function pageListener(
   }
 }
 
-function serveStatus(response: ServerResponse, { kill }: PageListenerOptions): void {
+function serveStatus(response: ServerResponse, { kill, durable }: PageListenerOptions): void {
   response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
-  response.end(JSON.stringify({ canKill: kill !== null }))
+  response.end(JSON.stringify({ canKill: kill !== null, durable }))
 }
 
 function serveKill(

@@ -10,7 +10,7 @@ import { Supervisor } from './supervisor.js'
 const SERVER = `
 import { createServer } from 'node:http'
 const server = createServer((request, response) => {
-  response.end(String(process.pid))
+  response.end(request.url === '/data' ? process.argv[3] : String(process.pid))
   if (request.url === '/kill') process.send({ kind: 'kill_me' })
   if (request.url === '/crash') process.exit(3)
 })
@@ -37,6 +37,7 @@ beforeEach(async () => {
     write: (text) => void place.written.push(text),
     serverFile,
     restartDelayMs: 20,
+    dataOf: (port) => `of ${port}`,
   })
 })
 
@@ -73,6 +74,12 @@ test('a server that asks for it is killed and comes back on the same port', asyn
   await expect.poll(async () => ((await ask('/')) ?? first) !== first).toBe(true)
   expect(place.supervisor.port).toBe(port)
   expect(place.written.join('')).toContain('was killed (SIGKILL)')
+})
+
+test('the server of a port is told where that port keeps its messages', async () => {
+  const port = await place.supervisor.start()
+  const answer = await fetch(`http://127.0.0.1:${port}/data`)
+  expect(await answer.text()).toBe(`of ${port}`)
 })
 
 test('a server that keeps ending by itself is given up', async () => {

@@ -6,6 +6,8 @@ import { parseReport } from './supervision.js'
 export interface SupervisorOptions {
   /** Where to begin looking for a free port. */
   readonly wantedPort: number
+  /** Where the server on a port keeps its messages; null (default): in its memory. */
+  dataOf?(port: number): string | null
   write(text: string): void
   /** Module of the server process; default: the playground's own. */
   readonly serverFile?: string
@@ -39,6 +41,7 @@ export class Supervisor {
     this.#options = {
       serverFile: SERVER_FILE,
       restartDelayMs: RESTART_DELAY_MS,
+      dataOf: () => null,
       ...options,
     }
     this.#finished = new Promise((resolve) => {
@@ -89,7 +92,9 @@ export class Supervisor {
   }
 
   #launch(): Promise<Start> {
-    const child = fork(this.#options.serverFile, [String(this.#port)], { stdio: 'inherit' })
+    const data = this.#options.dataOf(this.#port)
+    const args = [String(this.#port), ...(data === null ? [] : [data])]
+    const child = fork(this.#options.serverFile, args, { stdio: 'inherit' })
     this.#child = child
     return new Promise((resolve) => {
       const state: { start: Start | null } = { start: null }

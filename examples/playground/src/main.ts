@@ -117,6 +117,7 @@ function firstState(words: Words, local: JsonStorage, session: JsonStorage): App
     metrics: null,
     cutUntil: null,
     canKill: null,
+    durable: false,
     kill: { state: 'idle', reason: '' },
     looking: false,
     inspectorOpen: local.read('inspector', isBoolean) ?? true,

@@ -35,6 +35,7 @@ function stateOf(...rooms: string[]): AppState {
     metrics: null,
     cutUntil: null,
     canKill: true,
+    durable: true,
     kill: { state: 'idle', reason: '' },
     looking: true,
     inspectorOpen: true,

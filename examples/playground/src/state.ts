@@ -86,6 +86,8 @@ export interface AppState {
   readonly cutUntil: number | null
   /** null: not known yet. */
   readonly canKill: boolean | null
+  /** Whether the server's messages survive its end. */
+  readonly durable: boolean
   readonly kill: { readonly state: 'idle' | 'asked' | 'failed'; readonly reason: string }
   /** Whether somebody looks at the newest message of the active room. */
   readonly looking: boolean

@@ -36,6 +36,8 @@ export const en = {
   'experiments.cutOn': 'Cut. It mends itself in {seconds} s; press again to mend it now.',
   'experiments.kill': 'Kill the server',
   'experiments.killHint':
+    'Ends the server process at once (kill -9). It comes back with everything that it has acknowledged: nothing is lost, nothing comes twice.',
+  'experiments.killHintMemory':
     'Ends the server process at once. It comes back with an empty memory: watch what the page can and cannot know.',
   'experiments.killing': 'Killed. It comes back in about two seconds …',
   'experiments.killFailed': 'The server did not take the request ({reason}).',
@@ -101,7 +103,7 @@ export const en = {
   'notice.recovered.one': '{count} missed message recovered, none lost, none twice',
   'notice.recovered.other': '{count} missed messages recovered, none lost, none twice',
   'notice.faulty': 'Recovered {count}, but {lost} missing and {twice} twice: please report this',
-  'notice.restarted': 'The server was restarted with an empty memory',
+  'notice.restarted': 'The server came back without its past',
   'notice.restartedText':
     'What stands above is from before. Whether something was written in between cannot be known.',
   'notice.expired.one': '{count} message is missing (#{from})',

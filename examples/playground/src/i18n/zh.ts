@@ -37,6 +37,8 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   'experiments.cutOn': '已切断，{seconds} 秒后自动接通；再按一次可立即接通。',
   'experiments.kill': '杀掉服务器',
   'experiments.killHint':
+    '立刻结束服务器进程（kill -9）。它回来时，已确认的消息都在：一条不丢，一条不重。',
+  'experiments.killHintMemory':
     '立刻结束服务器进程。它重启后内存是空的：看看页面能知道什么，不能知道什么。',
   'experiments.killing': '已杀掉，大约两秒后回来……',
   'experiments.killFailed': '服务器没有接受请求（{reason}）。',
@@ -101,7 +103,7 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   'notice.recovered.one': '找回了 {count} 条错过的消息，没有丢失，没有重复',
   'notice.recovered.other': '找回了 {count} 条错过的消息，没有丢失，没有重复',
   'notice.faulty': '找回了 {count} 条，但缺少 {lost} 条、重复 {twice} 条：请报告这个问题',
-  'notice.restarted': '服务器重启了，内存是空的',
+  'notice.restarted': '服务器重启了，之前的消息它已不记得',
   'notice.restartedText': '以上是重启之前的消息。这期间是否有人写过什么，无法知道。',
   'notice.expired.one': '缺少 {count} 条消息（#{from}）',
   'notice.expired.other': '缺少 {count} 条消息（#{from} 至 #{to}）',

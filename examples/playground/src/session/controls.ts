@@ -43,15 +43,14 @@ export class Controls {
     this.#parts.store.update((state) => ({ ...state, cutUntil: null }))
   }
 
-  /** Whether there is somebody who would start the server again. */
+  /** Whether there is somebody who would start the server again, and what that would find. */
   async askWhetherServerCanBeKilled(): Promise<void> {
-    const canKill = await fetch('/playground/status', { cache: 'no-store' })
-      .then(async (response) => {
-        const status: unknown = response.ok ? await response.json() : null
-        return isRecord(status) && status['canKill'] === true
-      })
-      .catch(() => false)
-    this.#parts.store.update((state) => ({ ...state, canKill }))
+    const answer: unknown = await fetch('/playground/status', { cache: 'no-store' })
+      .then((response) => (response.ok ? response.json() : null))
+      .catch(() => null)
+    const status = isRecord(answer) ? answer : {}
+    const [canKill, durable] = [status['canKill'] === true, status['durable'] === true]
+    this.#parts.store.update((state) => ({ ...state, canKill, durable }))
   }
 
   async killServer(): Promise<void> {

@@ -83,13 +83,13 @@ export class Switches implements View {
     setText(this.#cut.hint, text)
   }
 
-  #killHint({ canKill, kill }: AppState): string {
+  #killHint({ canKill, durable, kill }: AppState): string {
     const { words } = this.#context
     if (canKill === false) return words.text('experiments.killUnavailable')
     if (kill.state === 'asked') return words.text('experiments.killing')
     if (kill.state === 'failed')
       return words.text('experiments.killFailed', { reason: kill.reason })
-    return words.text('experiments.killHint')
+    return words.text(durable ? 'experiments.killHint' : 'experiments.killHintMemory')
   }
 
   #switch(name: string, picture: IconName, act: () => void): Switch {
