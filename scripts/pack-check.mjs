@@ -19,8 +19,8 @@ import { build as bundle } from 'esbuild'
 import { quickStart, runQuickStart, withoutTopLevelAwait } from './quick-start.mjs'
 import { elapsed, ROOT, run } from './run.mjs'
 
-const PACKAGES = ['protocol', 'client', 'server', 'cli']
-const WITH_TYPES = ['protocol', 'client', 'server']
+const PACKAGES = ['protocol', 'client', 'server', 'disk', 'cli']
+const WITH_TYPES = ['protocol', 'client', 'server', 'disk']
 const SIDES = /** @type {const} */ (['server', 'client'])
 
 /** @param {string} command @param {string[]} args @param {string} cwd @returns {Promise<string>} */
@@ -113,6 +113,29 @@ async function bundleForBrowsers(project) {
   return `client ${kib(ours)} brotli, socket.io-client alone ${kib(theirs)}: ${kib(ours - theirs)} more`
 }
 
+/** Its store is native: the binary has to be there without any script. */
+const DISK_PROGRAM = `
+import { devAuth, RealtimeService } from '@bmt-central/realtime-server'
+import { DiskBroker } from '@bmt-central/realtime-disk'
+const service = () =>
+  new RealtimeService({ authenticate: devAuth(), broker: new DiskBroker({ path: 'data' }) })
+const first = service()
+const { epoch, seq } = await first.publish('public:kept', 'text')
+await first.close()
+const second = service()
+const page = await second.history('public:kept')
+await second.close()
+const [kept] = page.messages
+if (kept?.epoch !== epoch || kept.seq !== seq || kept.payload !== 'text') process.exit(1)
+`
+
+/** @param {string} project */
+async function keepsOnDisk(project) {
+  writeFileSync(join(project, 'disk.mjs'), DISK_PROGRAM)
+  await must(process.execPath, ['disk.mjs'], project)
+  return 'published, closed, opened again, read'
+}
+
 /** No test and no compiler record may be published. @param {string} project */
 function publishedFiles(project) {
   const folder = join(project, 'node_modules/@bmt-central')
@@ -184,6 +207,7 @@ const parts = (tarballs, project) => [
     },
   ],
   ['bmt-realtime --help', () => must('npx', ['bmt-realtime', '--help'], project).then(() => '')],
+  ['the disk broker keeps what it was given', () => keepsOnDisk(project)],
   ['quick start as ES modules', () => runQuickStart(project, 'mjs')],
   ['quick start through require()', () => runQuickStart(project, 'cjs')],
   [

@@ -270,7 +270,7 @@ describe('bmt-realtime serve', () => {
 
     const refused = run(['--dev', '--port', '0', '--data', data])
     expect(await refused.exitCode).toBe(1)
-    expect(refused.stderr.join('')).toContain(`${data} is held by another process`)
+    expect(refused.stderr.join('')).toContain(`${data} is held by another broker`)
     expect(refused.stdout).toEqual([])
 
     first.end()
