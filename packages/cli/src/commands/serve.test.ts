@@ -282,7 +282,7 @@ describe('bmt-realtime serve', () => {
     expect(page.messages).toMatchObject([{ payload: 'kept', epoch, seq: 1 }])
   })
 
-  test('waiting for a directory that is held, it is alive but not ready', async () => {
+  test('waiting for a directory that is held, it is alive but not ready, and ends when asked to', async () => {
     const data = join(place.folder, 'data')
     const holder = await serving(['--dev', '--data', data])
     const free = await freePort()
@@ -294,9 +294,15 @@ describe('bmt-realtime serve', () => {
         () => 0,
       )
 
-    const waiting = run(args)
+    const asked = run(args)
     await expect.poll(() => status('/healthz')).toBe(200)
     expect(await status('/readyz')).toBe(503)
+    asked.end()
+    expect(await asked.exitCode).toBe(0)
+    expect(asked.stdout).toEqual([])
+
+    const waiting = run(args)
+    await expect.poll(() => status('/healthz')).toBe(200)
     holder.end()
     await expect.poll(() => status('/readyz')).toBe(200)
     expect(JSON.parse(waiting.stdout[0] ?? '')).toMatchObject({ event: 'listening', url })
