@@ -112,6 +112,7 @@ export class RealtimeService {
       journal: this.#journal,
       rulesShown: this.#options.wireRules !== null,
       publishing: new Map(),
+      unfinished: new Map(),
     }
     this.#own = new OwnPublishes(this.#context)
     this.#slow = new SlowConsumers(limits.maxBufferedBytes)

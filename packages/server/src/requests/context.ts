@@ -23,4 +23,6 @@ export interface RequestContext {
   readonly rulesShown: boolean
   /** Publishes in progress that take longer than one turn, by their key; at most L15 a connection. */
   readonly publishing: Map<string, PublishInProgress>
+  /** The last of them by user, instance and topic: no more than there are of those. */
+  readonly unfinished: Map<string, Promise<void>>
 }

@@ -17,6 +17,7 @@ import type { Connection, Job } from '../hub/connection.js'
 import { enqueue } from './backlog.js'
 import type { RequestContext } from './context.js'
 import { history, historyJson } from './history.js'
+import { inInstanceOrder } from './instance-order.js'
 import { endSubscription } from './leaving.js'
 import { publishForConnection } from './publish.js'
 import { takeRequest } from './rates.js'
@@ -236,8 +237,13 @@ function carryOutPublish(
     const short = windowMs === undefined ? ack : { ...ack, windowMs }
     connection.answer(asked.ackId, JSON.stringify(short))
   }
-  const accepted = publishForConnection(context, connection, order)
-  return accepted instanceof Promise ? accepted.then(answer) : answer(accepted)
+  const run = (): Maybe<void> => {
+    // Gone while it waited: what it asked for is not begun.
+    if (connection.ended) return undefined
+    const accepted = publishForConnection(context, connection, order)
+    return accepted instanceof Promise ? accepted.then(answer) : answer(accepted)
+  }
+  return inInstanceOrder(context, connection, { topic, run })
 }
 
 function heartbeat(

@@ -57,6 +57,56 @@ describe('the order of publishes', () => {
     },
   )
 
+  test('[P1] holds across connections of one instance, also for what its sender has given up', async () => {
+    const calls = new Calls()
+    await using server = await startWith({ onPublish: () => calls.wait() })
+    const instance = 'an-instance-of-16-or-more'
+    const old = await server.connect({ instance })
+    old.send('publish', { topic: 'r', payload: 1, messageId: 'm1' })
+    await calls.reached(1)
+    old.close()
+    const fresh = await server.connect({ instance })
+    const others = [await server.connect(), await server.connect({ userId: 'bob', instance })]
+    const next = fresh.publish('r', 2, { messageId: 'm2' })
+    expect(await fresh.publish('other', 1)).toMatchObject({ seq: 1 })
+    // Nobody else waits for it.
+    const theirs = others.map((other) => other.publish('r', 3))
+    await calls.reached(3)
+    await fresh.caughtUp()
+    expect(calls.count).toBe(3)
+    calls.next()
+    await calls.reached(3)
+    for (const _ of [1, 2, 3]) calls.next()
+    expect(await next).toMatchObject({ duplicate: false })
+    await Promise.all(theirs)
+    const { messages } = await server.service.history('r')
+    const ids = messages.map(({ id }) => id)
+    expect(ids.indexOf('m1')).toBeGreaterThanOrEqual(0)
+    expect(ids.indexOf('m2')).toBeGreaterThan(ids.indexOf('m1'))
+  })
+
+  test('[P1] what waits for an earlier connection is not begun once its own has gone', async () => {
+    const calls = new Calls()
+    await using server = await startWith({ onPublish: () => calls.wait() })
+    const instance = 'an-instance-of-16-or-more'
+    const old = await server.connect({ instance })
+    old.send('publish', { topic: 'r', payload: 1, messageId: 'm1' })
+    await calls.reached(1)
+    old.close()
+    const fresh = await server.connect({ instance })
+    fresh.send('publish', { topic: 'r', payload: 2, messageId: 'm2' })
+    await fresh.caughtUp()
+    fresh.close()
+    await server.told('disconnect', 2)
+    calls.next()
+    const third = await server.connect({ instance })
+    const last = third.publish('r', 3, { messageId: 'm3' })
+    await calls.reached(1)
+    calls.next()
+    expect(await last).toMatchObject({ seq: 2 })
+    expect((await server.service.history('r')).messages.map(({ id }) => id)).toEqual(['m1', 'm3'])
+  })
+
   test('[W6] holds between a subscribe whose rule is slow and the publish behind it', async () => {
     const calls = new Calls()
     await using server = await startWith({ subscribe: async () => (await calls.wait(), true) })
