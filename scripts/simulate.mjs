@@ -1,12 +1,15 @@
 // @ts-check
 // `npm run simulate -- --seeds 20000 [--from 1] [--operations 60]`: searches for a run of the
-// simulated world in which a promise is broken. Ends with 1 where it found one.
+// simulated world in which a promise is broken, and says how often each fault struck. Ends with 1
+// where it found one. `npm run simulate:mutations` shows that it would find them.
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
 import { elapsed, requireNode, ROOT } from './run.mjs'
 
 const MOST_FINDINGS = 5
 const BAR = 30
+/** Faults that are among the operations. */
+const OPERATED = ['crash', 'replace', 'sleep', 'clock jump']
 
 /** @param {string} name @param {string} text @returns {number} */
 function whole(name, text) {
@@ -25,6 +28,25 @@ function show(done, all, startedAt, findings) {
   )
 }
 
+/**
+ * Counts in two columns; a fault that never struck is among them.
+ *
+ * @param {import('@bmt-central/realtime-testing').Tally} tally
+ * @param {object} faults
+ */
+function summary(tally, faults) {
+  const never = Object.keys(faults).filter((fault) => tally.of(fault) === 0)
+  const rows = [...tally.entries, ...never.map((fault) => /** @type {const} */ ([fault, 0]))]
+  const width = Math.max(...rows.map(([what]) => what.length))
+  const isFault = (/** @type {string} */ what) => what in faults || OPERATED.includes(what)
+  const list = (/** @type {boolean} */ wanted) =>
+    rows
+      .filter(([what]) => isFault(what) === wanted)
+      .map(([what, count]) => `  ${what.padEnd(width)} ${String(count).padStart(10)}`)
+      .join('\n')
+  return `how often each fault struck:\n${list(true)}\nwhat came of it:\n${list(false)}\n`
+}
+
 async function main() {
   const { values } = parseArgs({
     options: {
@@ -37,22 +59,24 @@ async function main() {
   const from = whole('from', values.from)
   const operations = whole('operations', values.operations)
   await build({ page: false })
-  const { describeFinding, hunt } = /** @type {typeof import('@bmt-central/realtime-testing')} */ (
-    await import('../packages/testing/dist/index.js')
-  )
+  const { ALL_FAULTS, describeFinding, hunt, Tally } =
+    /** @type {typeof import('@bmt-central/realtime-testing')} */ (
+      await import('../packages/testing/dist/index.js')
+    )
   const startedAt = performance.now()
   /** @type {string[]} */
   const findings = []
+  const tally = new Tally()
   let done = 0
   for (; done < seeds && findings.length < MOST_FINDINGS; done += 1) {
     if (done % 10 === 0) show(done, seeds, startedAt, findings.length)
-    const finding = await hunt(from + done, { operations })
+    const finding = await hunt(from + done, { operations, tally })
     if (finding !== null) findings.push(describeFinding(finding))
   }
   show(done, seeds, startedAt, findings.length)
   const found = findings.length === 0 ? '' : `\n${findings.join('\n\n')}\n`
   process.stdout.write(
-    `\n${found}${done} seeds of ${operations} operations, ${findings.length} with a broken promise, in ${elapsed(startedAt)}\n`,
+    `\n${found}${summary(tally, ALL_FAULTS)}${done} seeds of ${operations} operations, ${findings.length} with a broken promise, in ${elapsed(startedAt)}\n`,
   )
   return findings.length === 0 ? 0 : 1
 }

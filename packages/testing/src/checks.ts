@@ -1,6 +1,8 @@
+import type { Gap, Position } from '@bmt-central/realtime-protocol'
 import type { Ledger } from './ledger.js'
 import { RETAINED } from './server-node.js'
-import type { Listening, Publishing, SimulatedClient, Told } from './simulated-client.js'
+import type { Listening, Publishing, Told } from './outcome.js'
+import type { SimulatedClient } from './simulated-client.js'
 
 /** What is wrong with the outcome of a run, in words; each begins with the promise that is broken. */
 export function violations(clients: readonly SimulatedClient[], ledger: Ledger): string[] {
@@ -59,38 +61,48 @@ function checkListening({ topic, told, subscription }: Listening, ledger: Ledger
   const found: string[] = []
   const truth = new Map(ledger.of(topic).map((entry) => [`${entry.epoch} ${entry.seq}`, entry.id]))
   const seen = new Set<string>()
+  /** What comes next follows this position; null: wherever it begins. */
+  let at: Position | null = null
   let last: Message | null = null
-  let gap: Extract<Told, { gap: unknown }>['gap'] | null = null
+  let gap: Gap | null = null
   for (const one of told) {
+    if ('live' in one) {
+      const { epoch, seq } = one.live
+      const moved = at !== null && (at.epoch !== epoch || at.seq !== seq)
+      if (moved && gap === null) {
+        found.push(`[P2] ${topic}: live from ${epoch} ${seq} on after ${at?.epoch} ${at?.seq}`)
+      }
+      at = one.live
+      gap = null
+      continue
+    }
     if ('gap' in one) {
       gap = one.gap
-      const { reason, to } = gap
+      const { reason, to, epoch } = gap
       if (reason === 'expired' && to !== null && to > one.head - RETAINED) {
         found.push(`[P2] ${topic}: a gap up to ${to}, which was retained at ${one.head}`)
       }
+      at = { epoch, seq: to ?? 0 }
       continue
     }
     const place = `${one.epoch} ${one.seq}`
     if (seen.has(one.id)) found.push(`[P2] ${topic}: ${one.id} twice`)
     seen.add(one.id)
     if (truth.get(place) !== one.id) found.push(`[P6] ${topic}: ${place} is not ${one.id}`)
-    if (last !== null) {
-      const same = last.epoch === one.epoch
-      const follows = same && one.seq === last.seq + 1
-      if (!follows && gap === null) found.push(`[P3] ${topic}: a hole before ${place}`)
-      if (same && one.seq <= last.seq) found.push(`[P1] ${topic}: went back to ${place}`)
+    if (at !== null && (one.epoch !== at.epoch || one.seq !== at.seq + 1)) {
+      found.push(`[P3] ${topic}: ${place} follows ${at.epoch} ${at.seq}`)
     }
-    if (gap !== null && gap.to !== null && one.epoch === gap.epoch && one.seq !== gap.to + 1) {
-      found.push(`[P3] ${topic}: the gap ends at ${gap.to}, and ${place} follows`)
+    if (last?.epoch === one.epoch && one.seq <= last.seq) {
+      found.push(`[P1] ${topic}: went back to ${place}`)
     }
+    at = one
     last = one
     gap = null
   }
   // The run ends in calm, with one more publication to each topic: whoever listens has heard it.
   const end = ledger.of(topic).at(-1)
-  const heard = last as Message | null
-  if (subscription.state !== 'unsubscribed' && end !== undefined && heard?.id !== end.id) {
-    const where = heard === null ? 'nothing' : `${heard.epoch} ${heard.seq}`
+  if (subscription.state !== 'unsubscribed' && end !== undefined && last?.id !== end.id) {
+    const where = last === null ? 'nothing' : `${last.epoch} ${last.seq}`
     found.push(`[P2] ${topic}: heard ${where} last, not ${end.epoch} ${end.seq}`)
   }
   return found

@@ -21,17 +21,23 @@ import type {
 import type { Chance } from './faults.js'
 
 const SLOW_MS = 400
+/** One slow call in so many is slower than a reconnect: resends meet the first one in progress. */
+const VERY_SLOW = 5
+const VERY_SLOW_MS = 4_000
 
 /** The real broker behind a bad line: calls take their time before and after, and some are refused. */
 export class FaultyBroker implements Broker {
   readonly #inner: Broker
   readonly #runtime: Runtime
   readonly #chance: Chance
-  readonly #appended: (publication: Publication) => void
+  readonly #appended: ((publication: Publication) => void) | undefined
+  /** Publishes that have not been answered yet, by message id. */
+  readonly #inProgress = new Set<string>()
 
+  /** `appended`: where what is announced is the first that is to be known of it. */
   constructor(
     inner: Broker,
-    parts: { runtime: Runtime; chance: Chance; appended: (publication: Publication) => void },
+    parts: { runtime: Runtime; chance: Chance; appended?: (publication: Publication) => void },
   ) {
     this.#inner = inner
     this.#runtime = parts.runtime
@@ -39,9 +45,13 @@ export class FaultyBroker implements Broker {
     this.#appended = parts.appended
   }
 
+  inProgress(id: string): boolean {
+    return this.#inProgress.has(id)
+  }
+
   start(sink: BrokerSink, context: BrokerContext): Promise<{ windowEpoch: string }> {
     const publication = (appended: Publication): void => {
-      this.#appended(appended)
+      this.#appended?.(appended)
       sink.publication(appended)
     }
     const heard: BrokerSink = {
@@ -53,17 +63,20 @@ export class FaultyBroker implements Broker {
   }
 
   publish(topic: Topic, draft: Draft, policy: StreamPolicy): Maybe<Accepted> {
-    return this.#slowly(() => {
-      if (this.#chance.hits('brokerError')) {
-        const code = this.#chance.random() < 0.5 ? 'broker_unavailable' : 'publish_failed'
-        throw new RealtimeError(code, 'the simulated broker refuses')
-      }
+    const accepted = this.#slowly(() => {
+      this.#refuse(this.#chance.random() < 0.5 ? 'broker_unavailable' : 'publish_failed')
       return this.#inner.publish(topic, draft, policy)
     })
+    if (!(accepted instanceof Promise)) return accepted
+    this.#inProgress.add(draft.id)
+    return accepted.finally(() => this.#inProgress.delete(draft.id))
   }
 
   accepted(topic: Topic, key: PublishKey): Maybe<Accepted | null> {
-    return this.#slowly(() => this.#inner.accepted(topic, key))
+    return this.#slowly(() => {
+      this.#refuse('broker_unavailable')
+      return this.#inner.accepted(topic, key)
+    })
   }
 
   follows(topic: Topic, from: string | null, after: string): Maybe<boolean> {
@@ -76,15 +89,16 @@ export class FaultyBroker implements Broker {
     local: number,
     live?: number,
   ): Maybe<{ position: Position; total: number }> {
-    if (local > 0 && this.#chance.hits('brokerError')) {
-      throw new RealtimeError('broker_unavailable', 'the simulated broker refuses')
-    }
+    if (local > 0) this.#refuse('broker_unavailable')
     const told = this.#inner.subscribers(topic, local, live)
-    return this.#chance.hits('slowBroker') ? this.#later(() => told) : told
+    return this.#chance.strikes('slowBroker') ? this.#later(() => told) : told
   }
 
   read(topic: Topic, query: ReadQuery): Maybe<StreamPage> {
-    return this.#slowly(() => this.#inner.read(topic, query))
+    return this.#slowly(() => {
+      this.#refuse('broker_unavailable')
+      return this.#inner.read(topic, query)
+    })
   }
 
   stats(): BrokerStats {
@@ -95,9 +109,15 @@ export class FaultyBroker implements Broker {
     return this.#inner.close()
   }
 
+  #refuse(code: 'broker_unavailable' | 'publish_failed'): void {
+    if (this.#chance.strikes('brokerError')) {
+      throw new RealtimeError(code, 'the simulated broker refuses')
+    }
+  }
+
   #slowly<T>(call: () => Maybe<T>): Maybe<T> {
-    const before = this.#chance.hits('slowBroker')
-    const after = this.#chance.hits('slowBroker')
+    const before = this.#chance.strikes('slowBroker')
+    const after = this.#chance.strikes('slowBroker')
     if (!before && !after) return call()
     return this.#slowCall(call, before, after)
   }
@@ -109,7 +129,8 @@ export class FaultyBroker implements Broker {
 
   #later<T>(call: () => Maybe<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#runtime.after(1 + this.#chance.below(SLOW_MS), () => {
+      const worstMs = this.#chance.below(VERY_SLOW) === 0 ? VERY_SLOW_MS : SLOW_MS
+      this.#runtime.after(1 + this.#chance.below(worstMs), () => {
         try {
           Promise.resolve(call()).then(resolve, reject)
         } catch (error) {

@@ -1,6 +1,7 @@
 import type { Faults } from './faults.js'
 import { makeOperations, shrink, type Operation } from './operations.js'
 import { simulate } from './simulate.js'
+import type { Tally } from './tally.js'
 
 /** A counter-example: what was broken, and the shortest list found that still breaks something. */
 export interface Finding {
@@ -13,6 +14,8 @@ export interface HuntOptions {
   /** Operations of a run; default 60. */
   readonly operations?: number
   readonly faults?: Partial<Faults>
+  /** Adds up what struck in the runs of all seeds (not in those that shrink a finding). */
+  readonly tally?: Tally
 }
 
 const CLIENTS = 3
@@ -20,10 +23,13 @@ const TOPICS = 2
 
 /** One seed: null where every promise was kept. */
 export async function hunt(seed: number, options: HuntOptions = {}): Promise<Finding | null> {
-  const { operations: count = 60, faults } = options
+  const { operations: count = 60, faults, tally } = options
   const world = { seed, clients: CLIENTS, ...(faults !== undefined && { faults }) }
   const all = makeOperations(seed, { count, clients: CLIENTS, topics: TOPICS })
-  if ((await simulate(world).run(all)).length === 0) return null
+  const first = simulate(world)
+  const broken = await first.run(all)
+  tally?.addAll(first.tally)
+  if (broken.length === 0) return null
   const fails = async (candidate: readonly Operation[]): Promise<boolean> =>
     (await simulate(world).run(candidate)).length > 0
   const operations = await shrink(all, fails)

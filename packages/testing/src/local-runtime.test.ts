@@ -24,6 +24,27 @@ test('[C4] asleep, timers stop; awake, all fire that fell due, but those that ot
   expect(world.pendingTimers).toBe(0)
 })
 
+test('[C4] frozen, clock and timers stand still, and only the wall clock has gone on', async () => {
+  const world = virtualRuntime({ startAt: 0 })
+  const machine = new LocalRuntime(world, 'frozen')
+  const ran: string[] = []
+  machine.after(10, () => ran.push('first'))
+  await world.advance(4)
+  machine.sleep()
+  const cancel = machine.after(3, () => ran.push('never'))
+  machine.after(7, () => ran.push('second'))
+  await world.advance(100)
+  expect([machine.monotonicNow(), machine.wallNow(), world.pendingTimers]).toEqual([4, 104, 0])
+  machine.wake()
+  cancel()
+  await world.advance(5)
+  expect(ran).toEqual([])
+  await world.advance(1)
+  expect([ran, machine.monotonicNow()]).toEqual([['first'], 10])
+  await world.advance(1)
+  expect([ran, world.pendingTimers]).toEqual([['first', 'second'], 0])
+})
+
 test('[C4] its wall clock can be set forwards without the others', () => {
   const world = virtualRuntime({ startAt: 0 })
   const machine = new LocalRuntime(world)

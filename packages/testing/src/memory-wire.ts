@@ -17,6 +17,8 @@ import type { Chance } from './faults.js'
 const PING_TIMEOUT_MS = 45_000
 const LATENCY_MS = 40
 const SLOW_LATENCY_MS = 3_000
+/** ms for which a dropped link goes on reporting. */
+const OLD_LINK_MS = 8_000
 
 export interface WireParts {
   readonly runtime: Runtime
@@ -27,6 +29,10 @@ export interface WireParts {
   readonly listener: LinkListener
   /** The server that takes connections now; null: there is none. */
   readonly server: () => TransportEvents | null
+  /** Whether a publish with this id is being carried out, for another link. */
+  readonly isPublishing: (id: string) => boolean
+  /** Runs what a dropped link reports all the same: nothing may come of it [C5]. */
+  readonly haunted: (report: () => void) => void
   /** Sees every request at the moment at which the client sends it. */
   readonly sending: (event: string, data: Readonly<Record<string, unknown>>) => void
   /** The server's end is over. */
@@ -83,7 +89,7 @@ export class MemoryWire implements Link, Peer {
 
   constructor(parts: WireParts) {
     const { runtime, clientRuntime, chance } = parts
-    const worstMs = chance.hits('delay') ? SLOW_LATENCY_MS : LATENCY_MS
+    const worstMs = chance.strikes('delay') ? SLOW_LATENCY_MS : LATENCY_MS
     this.#parts = parts
     this.connectionId = runtime.id()
     this.lastPacketAt = runtime.monotonicNow()
@@ -106,14 +112,20 @@ export class MemoryWire implements Link, Peer {
 
   drop(): void {
     if (this.#clientOver) return
-    this.#endClient()
-    this.#closeServer('transport close')
-    const { chance, clientRuntime, listener } = this.#parts
-    if (!chance.hits('lateClose')) return
+    const { chance, clientRuntime, listener, haunted } = this.#parts
+    if (!chance.strikes('oldLink')) {
+      this.#endClient()
+      return this.#closeServer('transport close')
+    }
+    // The other side does not know yet, and goes on sending.
+    this.#clientOver = true
     this.#haunts = true
-    clientRuntime.after(chance.below(5_000), () => {
+    const lateMs = 1 + chance.below(OLD_LINK_MS)
+    this.#parts.runtime.after(lateMs, () => this.#closed('transport close'))
+    clientRuntime.after(lateMs, () => {
       this.#haunts = false
-      listener.down(new RealtimeError('not_connected', 'an old link, late'))
+      this.#endClient()
+      haunted(() => listener.down(new RealtimeError('not_connected', 'an old link, late')))
     })
   }
 
@@ -171,7 +183,8 @@ export class MemoryWire implements Link, Peer {
     const { chance, handshake } = this.#parts
     const server = this.#parts.server()
     const lost = chance.hits('unreachable')
-    if (this.#clientOver) return
+    if (this.#clientOver && !this.#haunts) return
+    if (lost) chance.tally.add('unreachable')
     if (lost || server === null || !server.accepting()) {
       this.#serverOver = true
       this.#parts.over(this)
@@ -197,37 +210,39 @@ export class MemoryWire implements Link, Peer {
   }
 
   #arriveAtServer(packet: string): void {
-    const { chance, runtime } = this.#parts
-    const [dropped, hole, before, after] = [
-      chance.hits('drop'),
-      chance.hits('blackHole'),
-      chance.hits('cutBefore'),
-      chance.hits('cutAfter'),
-    ]
+    const { chance, runtime, isPublishing } = this.#parts
     if (this.#swallows || this.#serverOver) return
-    if (hole) return this.swallow()
-    if (dropped || before) return this.cut()
+    if (chance.strikes('blackHole')) return this.swallow()
+    if (chance.strikes('drop') || chance.strikes('cutBefore')) return this.cut()
     this.lastPacketAt = runtime.monotonicNow()
     const [, id = '', json = '[]'] = /^2(\d+)(.*)$/su.exec(packet) ?? []
     const [event, ...args] = JSON.parse(json) as unknown[]
-    if (after) this.#cutAt.add(Number(id))
+    if (chance.strikes('cutAfter')) this.#cutAt.add(Number(id))
+    const { messageId } = Object(args[0]) as { messageId?: unknown }
+    if (event === 'publish' && isPublishing(String(messageId))) {
+      chance.tally.add('sent again while in progress')
+    }
     this.#handler?.packet(event, args, Number(id))
+    if (chance.strikes('cutDuring')) this.cut()
   }
 
   #arriveAtClient(packet: string): void {
-    const { chance, listener } = this.#parts
-    const dropped = chance.hits('drop')
+    const { chance, listener, haunted } = this.#parts
     if (this.#swallows || (this.#clientOver && !this.#haunts)) return
-    if (dropped) return this.cut()
+    if (chance.strikes('drop')) return this.cut()
     const [, kind, id = '', json = '[]'] = /^([23])(\d*)(.*)$/su.exec(packet) ?? []
     const [first, second] = JSON.parse(json) as unknown[]
     if (kind === '3' && this.#cutAt.has(Number(id))) return this.cut()
-    listener.packet()
-    if (kind === '2') return listener.event(String(first), second)
-    const answer = this.#answers.get(Number(id))
+    const answer = kind === '3' ? this.#answers.get(Number(id)) : undefined
     this.#answers.delete(Number(id))
-    this.#resend(Number(id), first)
-    answer?.(first)
+    if (kind === '3') this.#resend(Number(id), first)
+    const report = (): void => {
+      listener.packet()
+      if (kind === '2') listener.event(String(first), second)
+      else answer?.(first)
+    }
+    if (this.#clientOver) haunted(report)
+    else report()
   }
 
   /**
@@ -239,8 +254,8 @@ export class MemoryWire implements Link, Peer {
     if (request === undefined) return
     this.#published.delete(ackId)
     const { status } = acknowledgement as { status?: unknown }
-    const twice = this.#parts.chance.hits('duplicate')
-    if (status !== 'success' || !twice || this.#clientOver) return
+    if (status !== 'success' || this.#clientOver) return
+    if (!this.#parts.chance.strikes('duplicate')) return
     const packet = requestPacket((this.#acks += 1), request)
     this.#toServer.send(() => this.#arriveAtServer(packet))
   }
@@ -263,7 +278,8 @@ export class MemoryWire implements Link, Peer {
   /** The server notices the end, sometimes long after the client has another link. */
   #closeServer(reason: string): void {
     const { chance, runtime } = this.#parts
-    const late = chance.hits('lateClose')
+    if (this.#serverOver) return
+    const late = chance.strikes('lateClose')
     runtime.after(late ? chance.below(PING_TIMEOUT_MS) : 1 + chance.below(50), () =>
       this.#closed(reason),
     )

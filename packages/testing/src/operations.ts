@@ -18,11 +18,24 @@ export type Operation =
   | { readonly kind: 'leave' | 'abort'; readonly client: number; readonly index: number }
   | { readonly kind: 'cut' | 'swallow' | 'connect' | 'disconnect'; readonly client: number }
   | { readonly kind: 'sleep' | 'jump'; readonly client: number; readonly ms: number }
+  /** The machine falls asleep while a publish is on its way: `afterMs` after the call. */
+  | {
+      readonly kind: 'lid'
+      readonly client: number
+      readonly topic: number
+      readonly afterMs: number
+      readonly ms: number
+    }
+  /** The server's clock is set forwards. */
+  | { readonly kind: 'leap'; readonly ms: number }
   | { readonly kind: 'advance'; readonly ms: number }
   | { readonly kind: 'crash'; readonly ms: number }
   | { readonly kind: 'replace' }
 
+/** Less than tokens live: a server whose clock goes further ahead admits nobody. */
+const MOST_LEAP_MS = 300_000
 const SLEEPS_MS = [2_000, 40_000, 100_000, 280_000, 400_000]
+const JUMPS_MS = [1_000, 20_000, 60_000, 200_000, 400_000]
 
 /** The same seed gives the same list. */
 export function makeOperations(
@@ -36,18 +49,22 @@ export function makeOperations(
     const topic = below(topics)
     const chance = random()
     if (chance < 0.3) return { kind: 'publish', client, topic, count: 1 + below(10) }
-    if (chance < 0.38) return { kind: 'announce', topic, count: 1 + below(12) }
-    if (chance < 0.42) return { kind: 'join', client, topic, rewind: below(8) }
-    if (chance < 0.44) return { kind: 'leave', client, index: below(4) }
-    if (chance < 0.46) return { kind: 'abort', client, index: below(20) }
-    if (chance < 0.5) return { kind: 'cut', client }
-    if (chance < 0.51) return { kind: 'swallow', client }
-    if (chance < 0.54) return { kind: 'disconnect', client }
-    if (chance < 0.58) return { kind: 'connect', client }
-    if (chance < 0.61) return { kind: 'sleep', client, ms: SLEEPS_MS[below(5)] ?? 0 }
-    if (chance < 0.63) return { kind: 'jump', client, ms: SLEEPS_MS[below(5)] ?? 0 }
-    if (chance < 0.65) return { kind: 'crash', ms: below(5_000) }
-    if (chance < 0.67) return { kind: 'replace' }
+    if (chance < 0.37) return { kind: 'announce', topic, count: 1 + below(12) }
+    if (chance < 0.41) return { kind: 'join', client, topic, rewind: below(8) }
+    if (chance < 0.43) return { kind: 'leave', client, index: below(4) }
+    if (chance < 0.45) return { kind: 'abort', client, index: below(20) }
+    if (chance < 0.49) return { kind: 'cut', client }
+    if (chance < 0.5) return { kind: 'swallow', client }
+    if (chance < 0.53) return { kind: 'disconnect', client }
+    if (chance < 0.57) return { kind: 'connect', client }
+    if (chance < 0.585) return { kind: 'sleep', client, ms: SLEEPS_MS[below(5)] ?? 0 }
+    if (chance < 0.6) {
+      return { kind: 'lid', client, topic, afterMs: 1 + below(300), ms: 250_000 + below(180_000) }
+    }
+    if (chance < 0.615) return { kind: 'jump', client, ms: JUMPS_MS[below(5)] ?? 0 }
+    if (chance < 0.62) return { kind: 'leap', ms: 1 + below(MOST_LEAP_MS) }
+    if (chance < 0.63) return { kind: 'crash', ms: below(5_000) }
+    if (chance < 0.64) return { kind: 'replace' }
     return { kind: 'advance', ms: below(random() < 0.9 ? 2_000 : 40_000) }
   }
   return Array.from({ length: count }, draw)

@@ -3,15 +3,17 @@ import { RealtimeError, type Runtime, type User } from '@bmt-central/realtime-pr
 import { MemoryBroker, RealtimeService } from '@bmt-central/realtime-server'
 import type { Publication } from '@bmt-central/realtime-server/broker'
 import type { Transport, TransportEvents } from '@bmt-central/realtime-server/testing'
+import { DurableBroker, type Disk } from './durable-broker.js'
+import type { DurableStore } from './durable-store.js'
 import type { Chance } from './faults.js'
 import { FaultyBroker } from './faulty-broker.js'
 import { LocalRuntime } from './local-runtime.js'
 import type { MemoryWire } from './memory-wire.js'
 
-/** Small enough that pages, gaps and refusals are met within seconds. */
 /** Publications of a stream that stay. */
 export const RETAINED = 30
 
+/** Small enough that pages, gaps and refusals are met within seconds. */
 const LIMITS = {
   maxMessageHistory: RETAINED,
   maxPageMessages: 5,
@@ -20,12 +22,18 @@ const LIMITS = {
   maxRequestsInProgress: 8,
 }
 
+/** ms of a durable broker's transaction, at most. */
+const COMMIT_MS = 60
+
 /** How long what the server ends may take, as in the transport over Socket.IO. */
 const END_WITHIN_MS = 1_000
 
 export interface ServerParts {
   readonly world: Runtime
   readonly chance: Chance
+  /** Where its broker's state outlives it; null: in its memory. */
+  readonly store: DurableStore | null
+  /** Sees whatever a broker in memory appends. */
   readonly appended: (publication: Publication) => void
   readonly failed: (error: unknown, where: string) => void
 }
@@ -36,17 +44,24 @@ export class ServerNode {
   readonly wires: Set<MemoryWire> = new Set()
   readonly #runtime: LocalRuntime
   readonly #parts: ServerParts
+  readonly #durable: DurableBroker | null
+  readonly #broker: FaultyBroker
   #events: TransportEvents | null = null
 
   constructor(parts: ServerParts) {
-    const { world, chance, appended } = parts
+    const { world, chance, appended, store } = parts
     this.#parts = parts
     this.#runtime = new LocalRuntime(world)
     const runtime = this.#runtime
+    this.#durable = store && new DurableBroker(store, diskOf(chance))
+    this.#broker =
+      this.#durable === null
+        ? new FaultyBroker(new MemoryBroker(), { runtime, chance, appended })
+        : new FaultyBroker(this.#durable, { runtime, chance })
     this.service = new RealtimeService(
       {
         authenticate: ({ token }) => userOf(token),
-        broker: new FaultyBroker(new MemoryBroker(), { runtime, chance, appended }),
+        broker: this.#broker,
         limits: LIMITS,
         runtime,
       },
@@ -65,15 +80,27 @@ export class ServerNode {
     return this.#events
   }
 
+  /** With a durable broker: once the server before has let go of its directory. */
   start(): Promise<void> {
     // There is no HTTP below this transport.
     return this.service.attach({} as HttpServer)
+  }
+
+  /** Whether a publish with this id is being carried out. */
+  isPublishing(id: string): boolean {
+    return this.#broker.inProgress(id)
+  }
+
+  /** Its wall clock is set forwards. */
+  jump(ms: number): void {
+    this.#runtime.jump(ms)
   }
 
   /** The process dies: nothing of it runs any more, and nobody is told. */
   crash(): void {
     this.#events = null
     this.#runtime.die()
+    this.#durable?.crash()
     for (const wire of Array.from(this.wires)) wire.crash()
   }
 
@@ -93,6 +120,14 @@ export class ServerNode {
           }),
       },
     }
+  }
+}
+
+function diskOf(chance: Chance): Disk {
+  return {
+    commitMs: () => 1 + chance.below(COMMIT_MS),
+    fails: () => chance.strikes('commitError'),
+    landed: () => chance.random() < 0.5,
   }
 }
 

@@ -1,40 +1,20 @@
-import { RealtimeClient, type Subscription } from '@bmt-central/realtime'
-import { RealtimeError, type Gap, type Runtime } from '@bmt-central/realtime-protocol'
+import { getEventListeners } from 'node:events'
+import { RealtimeClient, type SubscribeOptions } from '@bmt-central/realtime'
+import { RealtimeError, type Runtime } from '@bmt-central/realtime-protocol'
 import type { Chance } from './faults.js'
 import type { Ledger } from './ledger.js'
-import { LocalRuntime } from './local-runtime.js'
+import { LocalRuntime, type SleepKind } from './local-runtime.js'
 import { MemoryWire } from './memory-wire.js'
+import { mischief, type Mischievous } from './mischief.js'
+import type { Listening, Publishing, Told } from './outcome.js'
 import type { ServerNode } from './server-node.js'
 import { tokenOf } from './server-node.js'
-
-/** What one listener was told, in order. */
-export type Told =
-  | { readonly seq: number; readonly epoch: string; readonly id: string }
-  | {
-      readonly gap: Gap
-      /** The head of the gap's epoch when it was told. */
-      readonly head: number
-    }
-
-export interface Listening {
-  readonly topic: string
-  readonly told: Told[]
-  readonly subscription: Subscription
-}
-
-export interface Publishing {
-  readonly id: string
-  readonly topic: string
-  readonly abort: AbortController
-  result: 'pending' | { readonly epoch: string; readonly seq: number } | RealtimeError
-  /** How often the outbox said that it was settled. */
-  finals: number
-}
 
 export interface ClientPartsOfWorld {
   readonly name: string
   readonly userId: string
   readonly world: Runtime
+  readonly sleepKind: SleepKind
   readonly chance: Chance
   /** The server that takes connections now. */
   readonly server: () => ServerNode | null
@@ -47,7 +27,7 @@ const SHORT_TOKEN_LIFE_MS = 8_000
 const PING_TIMEOUT_MS = 45_000
 
 /** One real client on its own machine, and all that it was told. */
-export class SimulatedClient {
+export class SimulatedClient implements Mischievous {
   readonly name: string
   readonly client: RealtimeClient
   readonly listening: Listening[] = []
@@ -57,14 +37,17 @@ export class SimulatedClient {
   readonly #byId = new Map<string, Publishing>()
   readonly #wakers = new Set<() => void>()
   #wire: MemoryWire | null = null
+  /** Promises of `connect()` and `ready` that are not settled. */
+  #promises = 0
+  #wakeAt = 0
 
   constructor(parts: ClientPartsOfWorld) {
-    const { world, chance, userId } = parts
+    const { world, chance, userId, sleepKind } = parts
     this.#parts = parts
     this.name = parts.name
-    this.runtime = new LocalRuntime(world)
+    this.runtime = new LocalRuntime(world, sleepKind)
     const auth = (): string => {
-      const lifeMs = chance.hits('tokenExpiry') ? SHORT_TOKEN_LIFE_MS : TOKEN_LIFE_MS
+      const lifeMs = chance.strikes('tokenExpiry') ? SHORT_TOKEN_LIFE_MS : TOKEN_LIFE_MS
       return tokenOf(userId, world.wallNow() + lifeMs)
     }
     this.client = new RealtimeClient(
@@ -85,34 +68,46 @@ export class SimulatedClient {
     })
   }
 
-  get wakers(): number {
-    return this.#wakers.size
+  /** When it has slept out, by the world's clock. */
+  get wakeAt(): number {
+    return this.#wakeAt
+  }
+
+  /** What is left of it that should be gone after `close()`. */
+  get remains(): string[] {
+    const found: string[] = []
+    if (this.#wakers.size > 0) found.push(`${this.#wakers.size} listeners are left`)
+    if (this.#promises > 0) found.push(`${this.#promises} promises are not settled`)
+    const listened = this.publishing.filter(
+      ({ abort }) => getEventListeners(abort.signal, 'abort').length > 0,
+    )
+    if (listened.length > 0) found.push(`${listened.length} signals are listened to`)
+    return found
+  }
+
+  disconnect(): void {
+    this.client.disconnect()
   }
 
   connect(): void {
-    this.client.connect().catch((error: unknown) => this.#known(error))
+    this.#watch(this.client.connect())
   }
 
   listen(topic: string, rewind: number): void {
-    const told: Told[] = []
-    const subscription = this.client.subscribe(
-      topic,
-      ({ seq, epoch, id }) => {
-        told.push({ seq, epoch, id })
-        if (this.#parts.chance.hits('listener')) this.#misbehave(topic)
-      },
-      rewind > 0 ? { rewind } : {},
-    )
-    subscription.on('gap', (gap) => {
-      told.push({ gap, head: this.#parts.ledger.head(topic, gap.epoch) })
-    })
-    this.listening.push({ topic, told, subscription })
+    this.#listen(topic, { told: [], options: rewind > 0 ? { rewind } : {} })
+  }
+
+  /** Leaves, and goes on after the last position that it knows. */
+  resume({ topic, told, subscription }: Listening): void {
+    const { position } = subscription
+    subscription.unsubscribe()
+    if (position !== null) this.#listen(topic, { told, options: { since: position } })
   }
 
   publish(topic: string): void {
     const id = `${this.name}-${this.publishing.length}`
     const abort = new AbortController()
-    const publish: Publishing = { id, topic, abort, result: 'pending', finals: 0 }
+    const publish: Publishing = { id, topic, abort, result: 'pending', sendings: 0, finals: 0 }
     this.publishing.push(publish)
     this.#byId.set(id, publish)
     const settled = (result: Publishing['result']): void => {
@@ -135,30 +130,44 @@ export class SimulatedClient {
 
   sleep(ms: number): void {
     if (this.runtime.asleep) return
+    const { world } = this.#parts
     this.runtime.sleep()
     if (ms > PING_TIMEOUT_MS) this.swallow()
-    this.#parts.world.after(ms, () => this.wake())
+    this.#wakeAt = Math.max(this.#wakeAt, world.monotonicNow() + ms)
+    world.after(ms, () => this.#wake())
   }
 
-  wake(): void {
-    if (!this.runtime.asleep) return
+  /** The lid is closed while a publish is on its way. */
+  closeLid(topic: string, afterMs: number, ms: number): void {
+    const { world } = this.#parts
+    this.publish(topic)
+    this.#wakeAt = world.monotonicNow() + afterMs + ms
+    world.after(afterMs, () => this.sleep(ms))
+  }
+
+  #wake(): void {
     this.runtime.wake()
     for (const wake of Array.from(this.#wakers)) wake()
   }
 
-  /** What applications do within a listener. */
-  #misbehave(topic: string): void {
-    switch (this.#parts.chance.below(4)) {
-      case 0:
-        throw new Error('a listener of the simulation throws')
-      case 1:
-        this.client.disconnect()
-        return this.connect()
-      case 2:
-        return this.listen(topic, 0)
-      default:
-        return this.publish(topic)
-    }
+  #listen(topic: string, { told, options }: { told: Told[]; options: SubscribeOptions }): void {
+    const { chance, ledger, fault } = this.#parts
+    const subscription = this.client.subscribe(
+      topic,
+      ({ seq, epoch, id }) => {
+        told.push({ seq, epoch, id })
+        if (subscription.state === 'unsubscribed') fault(`[P2] ${id} came after unsubscribe()`)
+        if (chance.strikes('listener')) mischief(this, listening, chance)
+      },
+      options,
+    )
+    const listening: Listening = { topic, told, subscription }
+    subscription.on('gap', (gap) => {
+      told.push({ gap, head: ledger.head(topic, gap.epoch) })
+    })
+    subscription.on('subscribed', ({ position }) => told.push({ live: position }))
+    this.#watch(subscription.ready)
+    this.listening.push(listening)
   }
 
   #open(
@@ -174,6 +183,8 @@ export class SimulatedClient {
       handshake,
       listener,
       server: () => node?.events ?? null,
+      isPublishing: (id) => node?.isPublishing(id) ?? false,
+      haunted: (report) => this.#haunted(report),
       sending: (event, data) => this.#sending(event, data),
       over: (ended) => void node?.wires.delete(ended),
     })
@@ -182,11 +193,35 @@ export class SimulatedClient {
     return wire
   }
 
+  /** Nothing that a dropped link reports may change anything [C5]. */
+  #haunted(report: () => void): void {
+    const before = this.#looks()
+    report()
+    const after = this.#looks()
+    if (before !== after) {
+      this.#parts.fault(`[C5] ${this.name}: an old link made of ${before} ${after}`)
+    }
+  }
+
+  #looks(): string {
+    return JSON.stringify({ ...this.client.getStats(), wire: this.#wire?.connectionId })
+  }
+
   #sending(event: string, data: Readonly<Record<string, unknown>>): void {
     const publish = event === 'publish' ? this.#byId.get(String(data['messageId'])) : undefined
-    if (publish !== undefined && publish.finals > 0) {
-      this.#parts.fault(`[P5] ${publish.id} was sent after it was settled`)
-    }
+    if (publish === undefined) return
+    publish.sendings += 1
+    if (publish.sendings > 1) this.#parts.chance.tally.add('sent again')
+    if (publish.finals > 0) this.#parts.fault(`[P5] ${publish.id} was sent after it was settled`)
+  }
+
+  #watch(promise: Promise<void>): void {
+    this.#promises += 1
+    const settled = (): void => void (this.#promises -= 1)
+    promise.then(settled, (error: unknown) => {
+      settled()
+      this.#known(error)
+    })
   }
 
   #known(error: unknown): RealtimeError {

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import type { Operation } from './operations.js'
+import { simulate } from './simulate.js'
+
+interface Regression {
+  readonly name: string
+  readonly seed: number
+  readonly operations: readonly Operation[]
+}
+
+/** What the simulation has found once, as `hunt` has shrunk it: it stays found. */
+const FOUND: readonly Regression[] = [
+  {
+    name: '[P1] a publish that was given up while in progress, and the next on another connection',
+    seed: 176,
+    operations: [
+      { kind: 'publish', client: 0, topic: 1, count: 1 },
+      { kind: 'disconnect', client: 1 },
+      { kind: 'advance', ms: 1495 },
+      { kind: 'announce', topic: 0, count: 4 },
+      { kind: 'announce', topic: 0, count: 5 },
+      { kind: 'publish', client: 1, topic: 1, count: 5 },
+      { kind: 'advance', ms: 1389 },
+      { kind: 'publish', client: 2, topic: 0, count: 10 },
+      { kind: 'publish', client: 2, topic: 0, count: 2 },
+      { kind: 'advance', ms: 1585 },
+      { kind: 'cut', client: 0 },
+      { kind: 'advance', ms: 732 },
+      { kind: 'publish', client: 0, topic: 1, count: 6 },
+      { kind: 'announce', topic: 1, count: 6 },
+      { kind: 'advance', ms: 1205 },
+      { kind: 'publish', client: 2, topic: 1, count: 3 },
+      { kind: 'advance', ms: 311 },
+      { kind: 'join', client: 2, topic: 0, rewind: 6 },
+      { kind: 'advance', ms: 809 },
+      { kind: 'advance', ms: 451 },
+      { kind: 'disconnect', client: 0 },
+      { kind: 'connect', client: 1 },
+      { kind: 'publish', client: 1, topic: 1, count: 9 },
+      { kind: 'publish', client: 0, topic: 0, count: 9 },
+      { kind: 'connect', client: 0 },
+      { kind: 'advance', ms: 6702 },
+      { kind: 'announce', topic: 0, count: 5 },
+      { kind: 'abort', client: 1, index: 1 },
+      { kind: 'advance', ms: 1340 },
+    ],
+  },
+]
+
+test.each(FOUND)('$name', async ({ seed, operations }) => {
+  expect(await simulate({ seed }).run(operations)).toEqual([])
+})
