@@ -32,7 +32,7 @@ export type Operation =
   | { readonly kind: 'crash'; readonly ms: number }
   | { readonly kind: 'replace' }
 
-/** Less than tokens live: a server whose clock goes further ahead admits nobody. */
+/** Less than tokens live. */
 const MOST_LEAP_MS = 300_000
 const SLEEPS_MS = [2_000, 40_000, 100_000, 280_000, 400_000]
 const JUMPS_MS = [1_000, 20_000, 60_000, 200_000, 400_000]

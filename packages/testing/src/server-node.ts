@@ -47,6 +47,7 @@ export class ServerNode {
   readonly #durable: DurableBroker | null
   readonly #broker: FaultyBroker
   #events: TransportEvents | null = null
+  #jumped = false
 
   constructor(parts: ServerParts) {
     const { world, chance, appended, store } = parts
@@ -91,8 +92,13 @@ export class ServerNode {
     return this.#broker.inProgress(id)
   }
 
-  /** Its wall clock is set forwards. */
+  /**
+   * Its wall clock is set forwards, once: further ahead than tokens live, it would rightly admit
+   * nobody any more.
+   */
   jump(ms: number): void {
+    if (this.#jumped) return
+    this.#jumped = true
     this.#runtime.jump(ms)
   }
 
