@@ -231,9 +231,11 @@ export class DiskBroker implements Broker {
 
   stats(): BrokerStats {
     if (typeof this.#state === 'string') return EMPTY_STATS
-    const { topics, ids } = this.#state.opened
+    const { topics, ids, clock } = this.#state.opened
     const { streams, retainedMessages, retainedBytes } = topics
-    return { streams, retainedMessages, retainedBytes, idempotencyIds: ids.size }
+    const idempotencyWindowMs = ids.rememberedMs(clock.now())
+    const idempotencyIds = ids.size
+    return { streams, retainedMessages, retainedBytes, idempotencyIds, idempotencyWindowMs }
   }
 
   /** Waits for what is being committed; that is acknowledged. */
@@ -362,4 +364,5 @@ const EMPTY_STATS: BrokerStats = {
   retainedMessages: 0,
   retainedBytes: 0,
   idempotencyIds: 0,
+  idempotencyWindowMs: 0,
 }

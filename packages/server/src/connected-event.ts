@@ -26,10 +26,12 @@ export function connectedEvent(
   }
 }
 
-function connectedLimits({ limits }: ResolvedOptions): ConnectedLimits {
+function connectedLimits({ limits, broker }: ResolvedOptions): ConnectedLimits {
   return {
     maxPayloadBytes: limits.maxPayloadBytes,
-    idempotencyWindowMs: limits.idempotencyWindowMs,
+    // Of the broker, whose options may differ, and as it is now: who comes back to resend something
+    // has had no acknowledgement that says so [P4][L17].
+    idempotencyWindowMs: Math.floor(broker.stats().idempotencyWindowMs),
     publishesPerSecond: limits.publishesPerSecond,
     publishBurst: limits.publishBurst,
     publishBytesPerSecond: limits.publishBytesPerSecond,

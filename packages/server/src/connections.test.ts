@@ -1,6 +1,8 @@
-import { RealtimeError, type User } from '@bmt-central/realtime-protocol'
+import { decodeConnected, RealtimeError, type User } from '@bmt-central/realtime-protocol'
 import { describe, expect, test } from 'vitest'
 import type { Authenticate, Handshake } from './auth/authenticate.js'
+import { MemoryBroker } from './broker/memory-broker.js'
+import type { PlainClient } from './testing/rig/plain-client.js'
 import { RawSocket } from './testing/rig/raw-socket.js'
 import { authenticateAnybody, TestServer, turns } from './testing/rig/test-server.js'
 
@@ -61,6 +63,23 @@ describe('the handshake', () => {
       },
       rules: [{ match: 'a', subscribe: 'authenticated', publish: 'ask' }],
     })
+  })
+
+  test('[P4][L17] `connected` says how long the broker remembers ids, by its own options and now', async () => {
+    const broker = new MemoryBroker({ idempotencyWindowMs: 60_000, maxIdempotencyIds: 10 })
+    await using server = await TestServer.start({ broker })
+    const windowOf = async (client: PlainClient): Promise<number> =>
+      decodeConnected(await client.heard('connected')).limits.idempotencyWindowMs
+    const early = server.dialAs({})
+    expect(await windowOf(early)).toBe(60_000)
+    for (let number = 1; number <= 20; number += 1) {
+      await server.runtime.advance(1_000)
+      await early.publish('a', number)
+    }
+    const { windowMs } = await early.publish('a', 'last')
+    expect(windowMs).toBeLessThan(10_000)
+    // It has no acknowledgement that would say so.
+    expect(await windowOf(server.dialAs({}))).toBe(windowMs)
   })
 
   test('[W2] a refusal carries code and retryability, and is told to the listeners', async () => {

@@ -122,6 +122,11 @@ export class AcceptedIds {
     return nowMs - this.#cut.atMs < this.#windowMs ? this.#cut.windowMs : undefined
   }
 
+  /** How long an id that is accepted now will be remembered. */
+  rememberedMs(nowMs: number): number {
+    return this.windowMs(nowMs) ?? this.#windowMs
+  }
+
   /** Frees what is past the window. True where there is more to free than `budget` maps. */
   sweep(nowMs: number, budget: number): boolean {
     this.#retireExpired(nowMs)

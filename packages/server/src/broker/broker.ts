@@ -107,6 +107,11 @@ export interface BrokerStats {
   readonly retainedMessages: number
   readonly retainedBytes: number
   readonly idempotencyIds: number
+  /**
+   * How long an id that is accepted now is remembered: the broker's window, or less where the number
+   * cuts it short [L17]. Told to every client that connects, which resends nothing older [P4].
+   */
+  readonly idempotencyWindowMs: number
 }
 
 /**

@@ -164,9 +164,11 @@ export class MemoryBroker implements Broker {
 
   stats(): BrokerStats {
     if (typeof this.#state === 'string') return EMPTY_STATS
-    const { topics, ids } = this.#state
+    const { topics, ids, runtime } = this.#state
     const { streams, retainedMessages, retainedBytes } = topics
-    return { streams, retainedMessages, retainedBytes, idempotencyIds: ids.size }
+    const idempotencyWindowMs = ids.rememberedMs(runtime.monotonicNow())
+    const idempotencyIds = ids.size
+    return { streams, retainedMessages, retainedBytes, idempotencyIds, idempotencyWindowMs }
   }
 
   close(): Promise<void> {
@@ -237,6 +239,7 @@ const EMPTY_STATS: BrokerStats = {
   retainedMessages: 0,
   retainedBytes: 0,
   idempotencyIds: 0,
+  idempotencyWindowMs: 0,
 }
 
 /** The result of the publish with this key, where it is remembered. @throws RealtimeError `id_conflict` */

@@ -153,6 +153,7 @@ function describeWindow(test: BrokerTest): void {
     assert.equal(windows[0], undefined)
     const last = windows.at(-1)
     assert(last !== undefined && last > 10_000 && last <= 16_000, `windowMs was ${last}`)
+    assert.equal(world.broker.stats().idempotencyWindowMs, last)
     // What was said holds: every id that is younger than its `windowMs` is still known.
     const now = world.runtime.monotonicNow()
     for (const [number, { id, topic, at, windowMs }] of accepted.entries()) {
@@ -167,5 +168,6 @@ function describeWindow(test: BrokerTest): void {
     assert.equal(results.at(-1)?.windowMs, 0)
     await world.runtime.advance(WINDOW_MS)
     assert.equal((await world.publish('a', 'later')).windowMs, undefined)
+    assert.equal(world.broker.stats().idempotencyWindowMs, WINDOW_MS)
   })
 }
