@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import type { Operation } from './operations.js'
-import { simulate } from './simulate.js'
+import { simulate, type SimulateOptions } from './simulate.js'
 
 interface Regression {
   readonly name: string
-  readonly seed: number
+  readonly world: SimulateOptions
   readonly operations: readonly Operation[]
 }
 
@@ -12,7 +12,7 @@ interface Regression {
 const FOUND: readonly Regression[] = [
   {
     name: '[P1] a publish that was given up while in progress, and the next on another connection',
-    seed: 176,
+    world: { seed: 176 },
     operations: [
       { kind: 'publish', client: 0, topic: 1, count: 1 },
       { kind: 'disconnect', client: 1 },
@@ -45,8 +45,26 @@ const FOUND: readonly Regression[] = [
       { kind: 'advance', ms: 1340 },
     ],
   },
+  {
+    name: '[P4][L17] a resend by a client that could not know that its id had to give way to others',
+    world: { seed: 3, faults: {}, limits: { maxIdempotencyIds: 20 } },
+    operations: [
+      { kind: 'advance', ms: 1_000 },
+      { kind: 'lid', client: 0, topic: 0, afterMs: 42, ms: 60_000 },
+      { kind: 'advance', ms: 10_000 },
+      { kind: 'announce', topic: 0, count: 8 },
+      { kind: 'advance', ms: 10_000 },
+      { kind: 'announce', topic: 0, count: 8 },
+      { kind: 'advance', ms: 10_000 },
+      { kind: 'announce', topic: 0, count: 8 },
+      { kind: 'advance', ms: 10_000 },
+      { kind: 'announce', topic: 0, count: 8 },
+    ],
+  },
 ]
 
-test.each(FOUND)('$name', async ({ seed, operations }) => {
-  expect(await simulate({ seed }).run(operations)).toEqual([])
+const named = FOUND.map((found) => [found.name, found] as const)
+
+test.each(named)('%s', async (_, { world, operations }) => {
+  expect(await simulate(world).run(operations)).toEqual([])
 })

@@ -1,6 +1,10 @@
 import type { Server as HttpServer } from 'node:http'
 import { RealtimeError, type Runtime, type User } from '@bmt-central/realtime-protocol'
-import { MemoryBroker, RealtimeService } from '@bmt-central/realtime-server'
+import {
+  MemoryBroker,
+  RealtimeService,
+  type RealtimeServiceOptions,
+} from '@bmt-central/realtime-server'
 import type { Publication } from '@bmt-central/realtime-server/broker'
 import type { Transport, TransportEvents } from '@bmt-central/realtime-server/testing'
 import { DurableBroker, type Disk } from './durable-broker.js'
@@ -14,7 +18,9 @@ import type { MemoryWire } from './memory-wire.js'
 export const RETAINED = 30
 
 /** Small enough that pages, gaps and refusals are met within seconds. */
-const LIMITS = {
+export type Limits = NonNullable<RealtimeServiceOptions['limits']>
+
+const LIMITS: Limits = {
   maxMessageHistory: RETAINED,
   maxPageMessages: 5,
   publishesPerSecond: 30,
@@ -31,6 +37,7 @@ const END_WITHIN_MS = 1_000
 export interface ServerParts {
   readonly world: Runtime
   readonly chance: Chance
+  readonly limits: Partial<Limits>
   /** Where its broker's state outlives it; null: in its memory. */
   readonly store: DurableStore | null
   /** Sees whatever a broker in memory appends. */
@@ -50,7 +57,7 @@ export class ServerNode {
   #jumped = false
 
   constructor(parts: ServerParts) {
-    const { world, chance, appended, store } = parts
+    const { world, chance, appended, store, limits } = parts
     this.#parts = parts
     this.#runtime = new LocalRuntime(world)
     const runtime = this.#runtime
@@ -63,7 +70,7 @@ export class ServerNode {
       {
         authenticate: ({ token }) => userOf(token),
         broker: this.#broker,
-        limits: LIMITS,
+        limits: { ...LIMITS, ...limits },
         runtime,
       },
       {

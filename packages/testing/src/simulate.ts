@@ -10,7 +10,7 @@ import { ALL_FAULTS, Chance, NO_FAULTS, type Faults } from './faults.js'
 import { Ledger } from './ledger.js'
 import { makeOperations, type Operation } from './operations.js'
 import { checkRetained, readRetained } from './retained.js'
-import { ServerNode } from './server-node.js'
+import { ServerNode, type Limits } from './server-node.js'
 import { SimulatedClient } from './simulated-client.js'
 import type { Tally } from './tally.js'
 
@@ -22,6 +22,8 @@ export interface SimulateOptions {
   readonly faults?: Partial<Faults>
   /** Whether the broker's state survives a crash of the server. Default: with two seeds of three. */
   readonly durable?: boolean
+  /** Of the server, instead of those of the simulation. */
+  readonly limits?: Partial<Limits>
 }
 
 const TOPICS = ['public:a', 'public:b'] as const
@@ -40,12 +42,15 @@ export class World {
   readonly #seed: number
   readonly #chance: Chance
   readonly #store: DurableStore | null
+  readonly #limits: Partial<Limits>
   readonly #found = new Set<string>()
   #node: ServerNode | null = null
   readonly #retired: Promise<void>[] = []
   #announced = 0
 
-  constructor({ seed, clients = 3, faults = ALL_FAULTS, durable }: SimulateOptions) {
+  constructor(options: SimulateOptions) {
+    const { seed, clients = 3, faults = ALL_FAULTS, durable, limits = {} } = options
+    this.#limits = limits
     this.#seed = seed
     this.runtime = virtualRuntime({ seed: seed * 3 + 1 })
     this.#chance = new Chance(seededRandom(seed * 3 + 2), { ...NO_FAULTS, ...faults })
@@ -171,6 +176,7 @@ export class World {
       world: this.runtime,
       chance: this.#chance,
       store: this.#store,
+      limits: this.#limits,
       appended: (publication) => this.ledger.append(publication),
       failed: (error, where) => this.#failed(error, where),
     })
