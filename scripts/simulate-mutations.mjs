@@ -1,7 +1,8 @@
 // @ts-check
-// `npm run simulate:mutations [-- --seeds 2000] [--only <word>]`: shows that the simulated world
-// finds faults. Each mutation below is one line of the system put wrong, in a bundle of its own: the
-// sources stay as they are. Ends with 1 where one of them is not found.
+// `npm run simulate:mutations [-- --seeds 2000] [--only <word>] [--dry]`: shows that the simulated
+// world finds faults. Each mutation below is one line of the system put wrong, in a bundle of its
+// own: the sources stay as they are. Ends with 1 where one of them is not found. `--dry` only looks
+// whether each of them still fits the sources.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
@@ -244,12 +245,21 @@ async function firstFinding({ simulate }, seeds) {
 
 async function main() {
   const { values } = parseArgs({
-    options: { seeds: { type: 'string', default: '2000' }, only: { type: 'string', default: '' } },
+    options: {
+      seeds: { type: 'string', default: '2000' },
+      only: { type: 'string', default: '' },
+      dry: { type: 'boolean', default: false },
+    },
   })
   const seeds = Number(values.seeds)
   if (!Number.isInteger(seeds) || seeds < 1)
     throw new Error('--seeds must be a whole number above 0')
   const chosen = MUTATIONS.filter(({ name }) => name.includes(values.only))
+  if (chosen.length === 0) throw new Error(`--only ${values.only} names none of them`)
+  if (values.dry) {
+    for (const mutation of chosen) mutated(mutation)
+    return 0
+  }
   mkdirSync(`${ROOT}${OUT}`, { recursive: true })
   let missed = 0
   for (const [index, mutation] of chosen.entries()) {

@@ -85,6 +85,9 @@ const CHECKS = [
   ),
   check('source', 'source rules', script('source-rules')),
   check('proof', 'planted faults are refused', script('lint-proof')),
+  check('mutations', 'mutations of the simulation fit the sources', () =>
+    run(process.execPath, ['scripts/simulate-mutations.mjs', '--dry'], captured),
+  ),
   check('contract', 'rules of the contract against tests', script('contract-coverage')),
   check('docs', 'code blocks of the pages', script('compile-docs')),
   suite('pack', 'packed packages, as a user gets them', ['scripts/pack-check.mjs']),
