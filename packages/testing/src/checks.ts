@@ -41,13 +41,12 @@ function checkPublish({ id, topic, result, finals }: Publishing, ledger: Ledger)
 function checkCallOrder({ publishing }: SimulatedClient, ledger: Ledger): string[] {
   const order = new Map(publishing.map(({ id }, index) => [id, index]))
   return [...new Set(publishing.map(({ topic }) => topic))].flatMap((topic) => {
-    // A server that ends may still append to its own epoch while the next one serves: what counts is
-    // the order of epochs, not that of instants.
-    const all = ledger.of(topic)
-    const epochs = [...new Set(all.map(({ epoch }) => epoch))]
-    const found = epochs.flatMap((epoch) =>
-      all.flatMap((entry) => (entry.epoch === epoch ? (order.get(entry.id) ?? []) : [])),
-    )
+    // A server that ends may still append to its own epoch while the next one serves, and may do so
+    // there for the first time: what counts is the order of servers, not that of instants.
+    const found = ledger
+      .of(topic)
+      .toSorted((one, other) => one.broker - other.broker)
+      .flatMap(({ id }) => order.get(id) ?? [])
     const wrong = found.findIndex((index, at) => at > 0 && index < (found[at - 1] ?? 0))
     if (wrong < 0) return []
     const [before, after] = [found[wrong - 1] ?? 0, found[wrong] ?? 0]

@@ -1,6 +1,9 @@
 import type { Publication } from '@bmt-central/realtime-server/broker'
 
-type Entry = Pick<Publication, 'topic' | 'id' | 'from' | 'seq' | 'epoch'>
+interface Entry extends Pick<Publication, 'topic' | 'id' | 'from' | 'seq' | 'epoch'> {
+  /** Which of the world's brokers it was, counted from the first. */
+  readonly broker: number
+}
 
 /** Everything that any broker of the world ever appended, in order: the truth that others are held to. */
 export class Ledger {
@@ -8,7 +11,7 @@ export class Ledger {
   readonly #byPlace = new Map<string, string>()
   readonly #faults: string[] = []
 
-  append({ topic, id, from, seq, epoch }: Publication): void {
+  append({ topic, id, from, seq, epoch }: Publication, broker: number): void {
     const place = `${topic} ${epoch} ${seq}`
     const before = this.#byPlace.get(place)
     if (before !== undefined) this.#faults.push(`[P1] ${place} is ${before} and ${id}`)
@@ -18,7 +21,7 @@ export class Ledger {
     if (last !== undefined && seq !== last.seq + 1) {
       this.#faults.push(`[P1] ${place} follows ${last.seq}`)
     }
-    entries.push({ topic, id, from, seq, epoch })
+    entries.push({ topic, id, from, seq, epoch, broker })
   }
 
   of(topic: string): Entry[] {

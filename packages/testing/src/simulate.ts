@@ -47,6 +47,7 @@ export class World {
   #node: ServerNode | null = null
   readonly #retired: Promise<void>[] = []
   #announced = 0
+  #servers = 0
 
   constructor(options: SimulateOptions) {
     const { seed, clients = 3, faults = ALL_FAULTS, durable, limits = {} } = options
@@ -166,18 +167,19 @@ export class World {
   #newStore(): DurableStore {
     return new DurableStore({
       runtime: this.runtime,
-      appended: (publication) => this.ledger.append(publication),
+      appended: (publication) => this.ledger.append(publication, 0),
     })
   }
 
   /** With a durable broker it serves once the one before has let go. */
   async #serve(): Promise<void> {
+    const broker = (this.#servers += 1)
     const node = new ServerNode({
       world: this.runtime,
       chance: this.#chance,
       store: this.#store,
       limits: this.#limits,
-      appended: (publication) => this.ledger.append(publication),
+      appended: (publication) => this.ledger.append(publication, broker),
       failed: (error, where) => this.#failed(error, where),
     })
     this.#node = node
