@@ -161,6 +161,27 @@ describe('connections of one instance', () => {
     expect(server.service.connections()).toMatchObject([{ connectionId: third.socket.id }])
   })
 
+  test('[W2] one of an earlier link that is admitted late goes itself', async () => {
+    const { authenticate, waiting } = gatedAuthentication()
+    await using server = await TestServer.start({ authenticate })
+    const old = server.dialAs({ instance: INSTANCE, attempt: 1 })
+    await until(() => waiting.length === 1)
+    const fresh = server.dialAs({ instance: INSTANCE, attempt: 3 })
+    await until(() => waiting.length === 2)
+    waiting.pop()?.()
+    await fresh.heard('connected')
+    waiting.pop()?.()
+    expect(await old.heard('closing')).toMatchObject({ code: 'kicked', retryable: false })
+    await fresh.caughtUp()
+    expect(server.service.connections()).toMatchObject([{ connectionId: fresh.socket.id }])
+    // The later one is still the one that the next replaces.
+    const next = server.dialAs({ instance: INSTANCE, attempt: 4 })
+    await until(() => waiting.length === 1)
+    waiting.pop()?.()
+    expect(await fresh.heard('closing')).toMatchObject({ code: 'kicked' })
+    await next.heard('connected')
+  })
+
   test('[W2] the same instance of another user replaces nobody', async () => {
     await using server = await TestServer.start()
     await server.connect({ instance: INSTANCE })

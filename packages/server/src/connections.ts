@@ -3,6 +3,7 @@ import { admit, type Handshake } from './auth/authenticate.js'
 import { connectedEvent } from './connected-event.js'
 import type { SlowConsumers } from './delivery/slow-consumer.js'
 import { Connection } from './hub/connection.js'
+import { isOlder } from './hub/hub.js'
 import { connectionSnapshot } from './hub/connection-snapshot.js'
 import type { ResolvedOptions } from './options.js'
 import type { RequestContext } from './requests/context.js'
@@ -116,9 +117,12 @@ export class Connections {
     connection.emit('connected', connectedEvent(connection, options, this.#wiring.windowEpoch()))
     // At once: whatever the application sends through Socket.IO itself comes after it [W3].
     connection.outlet.flush()
-    replaced?.end(
-      new RealtimeError('kicked', 'a newer connection of the same client has taken its place'),
-    )
+    if (replaced !== undefined) {
+      const older = isOlder(connection, replaced) ? connection : replaced
+      older.end(
+        new RealtimeError('kicked', 'a newer connection of the same client has taken its place'),
+      )
+    }
     context.journal.connected(connectionSnapshot(connection))
     if (this.#accepting) this.#watchExpiry(connection)
     else connection.end(closingError())

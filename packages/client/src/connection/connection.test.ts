@@ -6,17 +6,19 @@ const statuses = (events: readonly { status: string }[]): string[] =>
   events.map(({ status }) => status)
 
 describe('connecting', () => {
-  test('[W2] the handshake carries the token, the protocol and one instance for the client’s life', async () => {
+  test('[W2] the handshake carries the token, the protocol, one instance for the client’s life and its attempts', async () => {
     const { client, server, connected } = testClient({ auth: 'secret' })
     const first = await connected()
     expect(first.handshake).toMatchObject({ token: 'secret', protocol: 1 })
-    const { instance, name, version } = first.handshake.client
+    const { instance, attempt, name, version } = first.handshake.client
     expect(instance).toMatch(/^[A-Za-z0-9_-]{16,64}$/)
     expect([name, version]).toEqual(['@bmt-central/realtime', '0.1.0'])
     client.disconnect()
     await connected()
     expect(server.links).toHaveLength(2)
-    expect(server.link.handshake.client.instance).toBe(instance)
+    const again = server.link.handshake.client
+    expect(again.instance).toBe(instance)
+    expect(again.attempt).toBeGreaterThan(attempt)
   })
 
   test('[W2] no token, no field', async () => {

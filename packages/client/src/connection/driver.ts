@@ -239,7 +239,7 @@ export class Connection {
       this.#cancelTimer = runtime.after(OPENING_LIMIT_MS, () =>
         this.#fail(generation, `the server did not answer within ${OPENING_LIMIT_MS} ms`),
       )
-      const client = { ...CLIENT, instance: this.#instance }
+      const client = { ...CLIENT, instance: this.#instance, attempt: generation }
       // Whatever an earlier link still reports belongs to a generation that has passed [C5].
       this.#link = this.#parts.createLink(
         { ...(token !== null && { token }), protocol: PROTOCOL_VERSION, client },

@@ -10,6 +10,8 @@ export interface Handshake {
     readonly version: string
     /** One client object: its new connection replaces its old one at the server. */
     readonly instance: string
+    /** One higher for each link of the client: one that was dropped never replaces a later one. */
+    readonly attempt: number
   }
 }
 

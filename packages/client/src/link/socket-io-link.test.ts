@@ -9,7 +9,7 @@ import { socketIoLink, type TransportName } from './socket-io-link.js'
 const handshake: Handshake = {
   token: 'secret',
   protocol: 1,
-  client: { name: 'test', version: '1', instance: 'instance-of-the-test' },
+  client: { name: 'test', version: '1', instance: 'instance-of-the-test', attempt: 1 },
 }
 
 interface Peer {

@@ -319,6 +319,10 @@ describe('[W2] the handshake', () => {
     [{ instance: 'x'.repeat(65) }, {}],
     [{ instance: `${instance}:` }, {}],
     [{ instance: `${instance}\n` }, {}],
+    [{ attempt: 7 }, { attempt: 7 }],
+    [{ attempt: -1 }, {}],
+    [{ attempt: 1.5 }, {}],
+    [{ attempt: '1' }, {}],
   ])('[W2] of the client %j is kept %j', (client, expected) => {
     expect(parseClientInfo({ client }).client).toEqual(expected)
   })

@@ -16,6 +16,8 @@ export interface ClientFacts {
   readonly version?: string
   /** 16 to 64 of [A-Za-z0-9_-]: one client object. */
   readonly instance?: string
+  /** Which of its links this is, a whole number: of two connections of one instance the higher stays. */
+  readonly attempt?: number
 }
 
 /** What is known of somebody who wants to connect. */
@@ -169,7 +171,7 @@ const INSTANCE = /^[A-Za-z0-9_-]{16,64}$/
 
 /**
  * What the handshake's `auth` says of the client [W2]. Names that cannot be shown are dropped, an
- * `instance` that cannot be one is ignored.
+ * `instance` or `attempt` that cannot be one is ignored.
  * @throws RealtimeError `protocol_unsupported` (left out, it is 1)
  */
 export function parseClientInfo(auth: Readonly<Record<string, unknown>>): {
@@ -189,12 +191,17 @@ export function parseClientInfo(auth: Readonly<Record<string, unknown>>): {
 
 function clientFacts(value: unknown): ClientFacts | null {
   if (typeof value !== 'object' || value === null) return null
-  const { name, version, instance } = value as Record<string, unknown>
+  const { name, version, instance, attempt } = value as Record<string, unknown>
   return {
     ...(matches(name, NAME) && { name }),
     ...(matches(version, NAME) && { version }),
     ...(matches(instance, INSTANCE) && { instance }),
+    ...(isWhole(attempt) && { attempt }),
   }
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 function matches(value: unknown, pattern: RegExp): value is string {

@@ -97,7 +97,9 @@ export class Hub {
     if (own === undefined) this.#users.set(userId, new Set([connection]))
     else own.add(connection)
     const { instance } = connection.client
-    if (instance !== undefined) this.#instances.set(instanceKey(userId, instance), connection)
+    const before = this.instanceOf(userId, instance)
+    if (instance === undefined || (before !== undefined && isOlder(connection, before))) return
+    this.#instances.set(instanceKey(userId, instance), connection)
   }
 
   /** Removes a connection and its subscriptions; gives the channels that it was in. */
@@ -187,6 +189,15 @@ export class Hub {
     }
     return dropped
   }
+}
+
+/**
+ * Whether a connection is of an earlier link than another one of its instance: a link that its client
+ * has dropped may be admitted late, where the server does not know of the end yet [W2].
+ */
+export function isOlder({ client }: Connection, than: Connection): boolean {
+  const [attempt, other] = [client.attempt, than.client.attempt]
+  return attempt !== undefined && other !== undefined && attempt < other
 }
 
 function instanceKey(userId: string, instance: string): string {

@@ -14,6 +14,7 @@ export interface Who {
   /** ms since the Unix epoch. */
   readonly expiresAt?: number
   readonly instance?: string
+  readonly attempt?: number
 }
 
 /** Tokens are the user itself as JSON: rights are tested here, not tokens. */
@@ -72,9 +73,12 @@ export class TestServer implements AsyncDisposable {
   }
 
   /** Dials as a user. */
-  dialAs({ instance, ...user }: Who, options: ClientOptions = {}): PlainClient {
+  dialAs({ instance, attempt, ...user }: Who, options: ClientOptions = {}): PlainClient {
     const token = JSON.stringify({ userId: 'ann', role: 'user', ...user })
-    return this.dial({ token, ...(instance !== undefined && { client: { instance } }) }, options)
+    return this.dial(
+      { token, ...(instance !== undefined && { client: { instance, attempt } }) },
+      options,
+    )
   }
 
   /** A connected client. */
