@@ -5,15 +5,23 @@ import {
   type Runtime,
   type Topic,
 } from '@bmt-central/realtime-protocol'
-import type { Accepted, Publication, PublishKey } from '@bmt-central/realtime-server/broker'
+import {
+  idConflict,
+  outOfOrder,
+  publishName,
+  type Accepted,
+  type Publication,
+  type PublishKey,
+} from '@bmt-central/realtime-server/broker'
 import { encodeCommit, type CommittedId } from './commit-record.js'
 import { KIND, keyOf, META } from './keys.js'
 import { forgetting, type DiskTopic, type Opened } from './opened.js'
 import { encodePublication } from './publication-record.js'
+import { isRemembered, remembered } from './remembered.js'
 import { repairStream } from './repair.js'
 import type { TopicRecord } from './state-records.js'
 import { put, putJson, remove, type Change } from './store.js'
-import { nameOf, WaitingAppends, type Append, type Waiting } from './waiting.js'
+import { WaitingAppends, type Append, type Waiting } from './waiting.js'
 
 /** After a transaction that failed, when it is tried whether there is room again. */
 const RETRY_MS = 1_000
@@ -74,16 +82,11 @@ export class Appends {
     }
   }
 
-  /** Publishes that wait for a transaction. */
-  get waiting(): number {
-    return this.#waiting.length
-  }
-
   /** @throws RealtimeError `id_conflict` · `out_of_order` · `broker_unavailable` · `channel_full` */
   append(append: Append): Promise<Accepted> {
     const { topic, draft } = append
     const { from, id, after } = draft
-    const same = this.#waiting.get(nameOf(topic, from, id))
+    const same = this.#waiting.get(publishName(topic, from, id))
     if (same !== undefined) {
       if (same.draft.hash !== draft.hash) throw idConflict(topic, id)
       return same.result.then(asDuplicate)
@@ -97,18 +100,18 @@ export class Appends {
 
   /** The result of the first publish with this key; of one under way: when it has one. @throws RealtimeError `id_conflict` */
   firstResult(topic: Topic, key: PublishKey): Accepted | null | Promise<Accepted | null> {
-    const same = this.#waiting.get(nameOf(topic, key.from, key.id))
+    const same = this.#waiting.get(publishName(topic, key.from, key.id))
     if (same !== undefined) {
       if (same.draft.hash !== key.hash) throw idConflict(topic, key.id)
       return same.result.then(asDuplicate, () => null)
     }
-    return this.#remembered(topic, key)
+    return remembered(this.#opened, topic, key)
   }
 
   /** Whether `after` is accepted, or will have been when what comes now is. */
   follows(topic: Topic, from: string | null, after: string): boolean | Promise<boolean> {
-    const same = this.#waiting.get(nameOf(topic, from, after))
-    if (same === undefined) return this.#isRemembered(topic, from, after)
+    const same = this.#waiting.get(publishName(topic, from, after))
+    if (same === undefined) return isRemembered(this.#opened, topic, { from, id: after })
     return same.result.then(
       () => true,
       () => false,
@@ -173,37 +176,9 @@ export class Appends {
 
   #comesAfter(topic: Topic, from: string | null, after: string): boolean {
     return (
-      this.#waiting.get(nameOf(topic, from, after)) !== undefined ||
-      this.#isRemembered(topic, from, after)
+      this.#waiting.get(publishName(topic, from, after)) !== undefined ||
+      isRemembered(this.#opened, topic, { from, id: after })
     )
-  }
-
-  #isRemembered(topic: Topic, from: string | null, id: string): boolean {
-    const { topics, ids, clock } = this.#opened
-    const state = topics.get(topic)
-    if (state === undefined) return false
-    const maps = [state.ids, state.stream.earlier?.ids ?? null]
-    return maps.some((map) => map !== null && ids.find(map, from, id, clock.now()) !== null)
-  }
-
-  #remembered(topic: Topic, { from, id, hash }: PublishKey): Accepted | null {
-    const { topics, ids, clock } = this.#opened
-    const state = topics.get(topic)
-    if (state === undefined) return null
-    const nowMs = clock.now()
-    const { earlier } = state.stream
-    const maps = [
-      { epoch: state.stream.epoch, map: state.ids },
-      ...(earlier === null ? [] : [{ epoch: earlier.epoch, map: earlier.ids }]),
-    ]
-    for (const { epoch, map } of maps) {
-      const first = map === null ? null : ids.find(map, from, id, nowMs)
-      if (first === null) continue
-      if (first.hash !== hash) throw idConflict(topic, id)
-      const { seq, timestamp, deliveredTo } = first
-      return this.#withWindow({ epoch, seq, timestamp, duplicate: true, deliveredTo }, nowMs)
-    }
-    return null
   }
 
   #work(): void {
@@ -336,8 +311,12 @@ export class Appends {
       try {
         const { topic, draft } = waiting
         const { id, from, after, payloadJson, payloadBytes } = draft
-        const inHere = after !== undefined && names.has(nameOf(topic, from, after))
-        if (after !== undefined && !inHere && !this.#isRemembered(topic, from, after)) {
+        const inHere = after !== undefined && names.has(publishName(topic, from, after))
+        if (
+          after !== undefined &&
+          !inHere &&
+          !isRemembered(this.#opened, topic, { from, id: after })
+        ) {
           throw outOfOrder(topic, after)
         }
         const state = this.#pinned(topic, atMs)
@@ -436,7 +415,7 @@ export class Appends {
     this.touched(state)
     this.#waiting.settled(waiting)
     const accepted = { epoch, seq, timestamp, duplicate: false, deliveredTo }
-    waiting.resolve(this.#withWindow(accepted, atMs))
+    waiting.resolve(ids.withWindow(accepted, atMs))
     this.#ports.announce(publication)
   }
 
@@ -482,11 +461,6 @@ export class Appends {
       this.touched(state)
     }
   }
-
-  #withWindow(accepted: Accepted, nowMs: number): Accepted {
-    const windowMs = this.#opened.ids.windowMs(nowMs)
-    return windowMs === undefined ? accepted : { ...accepted, windowMs }
-  }
 }
 
 const asDuplicate = (first: Accepted): Accepted => ({ ...first, duplicate: true })
@@ -494,14 +468,4 @@ const asDuplicate = (first: Accepted): Accepted => ({ ...first, duplicate: true 
 function unavailable(cause?: unknown): RealtimeError {
   const what = 'the disk takes no publishes at present: the log of the server says why'
   return new RealtimeError('broker_unavailable', what, cause === undefined ? {} : { cause })
-}
-
-function idConflict(topic: Topic, id: string): RealtimeError {
-  const what = `message id ${id} was used for another payload in ${topic}`
-  return new RealtimeError('id_conflict', what, { details: { topic, messageId: id } })
-}
-
-function outOfOrder(topic: Topic, after: string): RealtimeError {
-  const what = `publish ${after} to ${topic} is not accepted`
-  return new RealtimeError('out_of_order', what, { details: { topic, after } })
 }

@@ -17,8 +17,6 @@ export interface OpenedDirectory {
   readonly mark: CleanMark
   /** The end before was not clean: streams have to be looked through. */
   readonly unclean: boolean
-  /** The store that was there could not be opened and was set aside. */
-  readonly setAside: boolean
 }
 
 /**
@@ -40,7 +38,7 @@ export function openDirectory(
   if (!existsSync(file)) {
     const store = Store.open(file, { fsync })
     syncDirectory(path)
-    return { store, mark, unclean: false, setAside: false }
+    return { store, mark, unclean: false }
   }
   const unclean = !mark.matches()
   const problem = unclean ? problemOf(file) : null
@@ -53,12 +51,12 @@ export function openDirectory(
       void opened.close()
       throw error
     }
-    return { store: opened, mark, unclean, setAside: false }
+    return { store: opened, mark, unclean }
   }
   setAside(file, { ...parts, problem: opened.message })
   const store = Store.open(file, { fsync })
   syncDirectory(path)
-  return { store, mark, unclean: false, setAside: true }
+  return { store, mark, unclean: false }
 }
 
 /** The store, or why its file is none. @throws where the file may be well, and something else is not */

@@ -7,6 +7,9 @@ import {
   type Topic,
 } from '@bmt-central/realtime-protocol'
 import {
+  Announcements,
+  EMPTY_STATS,
+  NOWHERE,
   type Accepted,
   type Broker,
   type BrokerContext,
@@ -14,7 +17,6 @@ import {
   type BrokerStats,
   type Draft,
   type Maybe,
-  type Publication,
   type PublishKey,
   type ReadQuery,
   type StreamPage,
@@ -45,6 +47,7 @@ interface Running {
   readonly mark: CleanMark
   readonly opened: Opened
   readonly appends: Appends
+  readonly announcements: Announcements
 }
 
 /** What a test gives in place of the machine's own. */
@@ -74,8 +77,6 @@ export class DiskBroker implements Broker {
   #starting: Promise<unknown> = Promise.resolve()
   readonly #abort = new AbortController()
   #closing: Promise<void> | null = null
-  readonly #waiting: Publication[] = []
-  #announcing = false
   #cancelSweep: Cancel = () => undefined
 
   /** @throws RealtimeError `invalid_options` */
@@ -144,6 +145,7 @@ export class DiskBroker implements Broker {
           forgotten: (state) => appends?.forgotten(state),
         },
       )
+      const announcements = new Announcements({ sink, logger })
       const running: Running = {
         runtime,
         logger,
@@ -151,10 +153,11 @@ export class DiskBroker implements Broker {
         lock,
         mark,
         opened,
+        announcements,
         appends: new Appends(opened, {
           runtime,
           logger,
-          announce: (publication) => this.#announce(running, publication),
+          announce: (publication) => announcements.announce(publication),
           lost: (topic) => sink.lost(topic),
           state: (state) => sink.state(state),
         }),
@@ -169,9 +172,11 @@ export class DiskBroker implements Broker {
   }
 
   publish(topic: Topic, draft: Draft, policy: StreamPolicy): Maybe<Accepted> {
-    const running = this.#running()
-    if (policy.delivery === 'ephemeral') return this.#pass(running, topic, draft)
-    const { appends } = running
+    const { appends, announcements, opened, runtime } = this.#running()
+    if (policy.delivery === 'ephemeral') {
+      const deliveredTo = opened.topics.get(topic)?.live ?? 0
+      return announcements.pass(topic, draft, { timestamp: runtime.wallNow(), deliveredTo })
+    }
     const first = appends.firstResult(topic, draft)
     if (first === null) return appends.append({ topic, draft, policy })
     if (!(first instanceof Promise)) return first
@@ -195,16 +200,7 @@ export class DiskBroker implements Broker {
     // Leaving is always possible: a server that shuts down does it in any order.
     if (this.#state === 'closed' && local === 0) return { position: NOWHERE, total: 0 }
     const { topics, clock } = this.#running().opened
-    const known = topics.get(topic)
-    if (known === undefined && local === 0) {
-      return { position: { epoch: topics.baseEpoch, seq: 0 }, total: 0 }
-    }
-    const nowMs = clock.now()
-    const state = known ?? topics.add(topic, nowMs)
-    state.local = local
-    state.live = live
-    topics.used(state, nowMs)
-    return { position: { epoch: state.stream.epoch, seq: state.stream.head }, total: local }
+    return topics.follow(topic, { local, live }, clock.now())
   }
 
   read(topic: Topic, query: ReadQuery): Maybe<StreamPage> {
@@ -294,32 +290,6 @@ export class DiskBroker implements Broker {
     throw new RealtimeError('broker_unavailable', 'the broker was closed while it started')
   }
 
-  /** Announced and forgotten [P11]. */
-  #pass(running: Running, topic: Topic, draft: Draft): Accepted {
-    const { id, from, payloadJson, payloadBytes } = draft
-    const timestamp = running.runtime.wallNow()
-    const deliveredTo = running.opened.topics.get(topic)?.live ?? 0
-    this.#announce(running, { topic, id, from, ...NOWHERE, payloadJson, payloadBytes, timestamp })
-    return { ...NOWHERE, timestamp, duplicate: false, deliveredTo }
-  }
-
-  /** What comes up during an announcement waits until it is over [P1]. */
-  #announce(running: Running, publication: Publication): void {
-    this.#waiting.push(publication)
-    if (this.#announcing) return
-    this.#announcing = true
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      try {
-        running.sink.publication(next)
-      } catch (error) {
-        // It is retained already, so its publisher must not hear that it failed.
-        const { topic, seq } = next
-        running.logger.error('an announcement failed', { topic, seq, error: String(error) })
-      }
-    }
-    this.#announcing = false
-  }
-
   #sweepLater(running: Running): void {
     this.#cancelSweep = running.runtime.after(SWEEP_INTERVAL_MS, () =>
       this.#sweep(running, running.opened.topics.values()),
@@ -354,15 +324,4 @@ function noteUses({ opened, appends }: Running): void {
   for (let next = states.next(); next.done !== true; next = states.next()) {
     appends.noteUse(next.value)
   }
-}
-
-/** Where ephemeral publications are [P11]. */
-const NOWHERE: Position = { epoch: '', seq: 0 }
-
-const EMPTY_STATS: BrokerStats = {
-  streams: 0,
-  retainedMessages: 0,
-  retainedBytes: 0,
-  idempotencyIds: 0,
-  idempotencyWindowMs: 0,
 }

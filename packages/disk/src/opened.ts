@@ -66,12 +66,9 @@ export async function openStreams(
     ? found.topics.map((topic) => ({ ...topic, epoch: newEpoch() }))
     : found.topics
   const damaged = found.changes.length > 0 || loaded.meta === null
-  const { windowMs, maxIds } = {
-    windowMs: limits.idempotencyWindowMs,
-    maxIds: limits.maxIdempotencyIds,
-  }
-  const ids = new AcceptedIds({ windowMs, maxIds })
-  const cleanUp = new CleanUp(store, { windowMs, maxIds })
+  const bounds = { windowMs: limits.idempotencyWindowMs, maxIds: limits.maxIdempotencyIds }
+  const ids = new AcceptedIds(bounds)
+  const cleanUp = new CleanUp(store, bounds)
   const known = new KnownTopics<DiskStream>(limits, {
     ids,
     newEpoch,

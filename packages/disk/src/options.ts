@@ -1,5 +1,9 @@
-import { RealtimeError } from '@bmt-central/realtime-protocol'
-import type { BrokerLimits } from '@bmt-central/realtime-server/broker'
+import {
+  integerOption,
+  invalidOption,
+  limitOptions,
+  type BrokerLimits,
+} from '@bmt-central/realtime-server/broker'
 
 /** How a `DiskBroker` is made. Limits that are left out are the server's. */
 export interface DiskBrokerOptions extends Partial<BrokerLimits> {
@@ -15,36 +19,19 @@ export interface DiskBrokerOptions extends Partial<BrokerLimits> {
   readonly lockWaitMs?: number
 }
 
-const LEAST: Readonly<Record<string, number>> = {
-  lockWaitMs: 0,
-  idempotencyWindowMs: 1,
-  maxIdempotencyIds: 1,
-  maxRetainedBytes: 0,
-  maxTopics: 1,
-}
+/** What is no limit. */
+const OWN = ['path', 'fsync', 'lockWaitMs']
 
 /** @throws RealtimeError `invalid_options`, naming the option */
 export function checkOptions(options: DiskBrokerOptions): void {
-  const fields = options as unknown
-  if (typeof fields !== 'object' || fields === null) throw refused('the options of DiskBroker')
-  for (const [name, value] of Object.entries(fields)) {
-    if (name === 'path' || name === 'fsync' || value === undefined) continue
-    const least = LEAST[name]
-    if (least === undefined) throw refused(`DiskBroker.${name}`, 'is unknown')
-    if (!Number.isSafeInteger(value) || (value as number) < least) {
-      throw refused(`DiskBroker.${name}`, `must be a whole number of at least ${least}`)
-    }
+  const { path, fsync, lockWaitMs } = limitOptions('DiskBroker', options, OWN)
+  if (typeof path !== 'string' || path === '') {
+    throw invalidOption('DiskBroker.path', 'the path of a directory', path)
   }
-  if (typeof options.path !== 'string' || options.path === '') {
-    throw refused('DiskBroker.path', 'must be the path of a directory')
+  if (fsync !== undefined && fsync !== 'always' && fsync !== 'interval') {
+    throw invalidOption('DiskBroker.fsync', "'always' or 'interval'", fsync)
   }
-  if (options.fsync !== undefined && !['always', 'interval'].includes(options.fsync)) {
-    throw refused('DiskBroker.fsync', "must be 'always' or 'interval'")
-  }
-}
-
-function refused(name: string, why = 'must be an object'): RealtimeError {
-  return new RealtimeError('invalid_options', `${name} ${why}`)
+  if (lockWaitMs !== undefined) integerOption('DiskBroker.lockWaitMs', lockWaitMs, 0)
 }
 
 /** [L18] where neither the broker nor the server says anything. */

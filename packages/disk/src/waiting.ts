@@ -1,5 +1,10 @@
-import type { Accepted, Draft, StreamPolicy } from '@bmt-central/realtime-server/broker'
 import { RealtimeError, type Topic } from '@bmt-central/realtime-protocol'
+import {
+  publishName,
+  type Accepted,
+  type Draft,
+  type StreamPolicy,
+} from '@bmt-central/realtime-server/broker'
 
 /** One publish on its way to the disk. */
 export interface Append {
@@ -22,10 +27,6 @@ const MAX_WAITING_BYTES = 64 * 1_024 * 1_024
 const MAX_COMMIT = 2_000
 const MAX_COMMIT_BYTES = 8 * 1_024 * 1_024
 
-/** Neither user nor id has a line break in it. */
-export const nameOf = (topic: Topic, from: string | null, id: string): string =>
-  `${from === null ? '' : `u${from}`}\n${id}\n${topic}`
-
 /** Publishes that wait for a transaction, and all that have no result yet, by their name [P4]. */
 export class WaitingAppends {
   #queue: Waiting[] = []
@@ -47,7 +48,7 @@ export class WaitingAppends {
       throw new RealtimeError('broker_unavailable', 'the disk is behind: too much waits for it')
     }
     const { topic, draft } = append
-    const name = nameOf(topic, draft.from, draft.id)
+    const name = publishName(topic, draft.from, draft.id)
     let resolve: Waiting['resolve'] = () => undefined
     let reject: Waiting['reject'] = () => undefined
     const result = new Promise<Accepted>((yes, no) => {

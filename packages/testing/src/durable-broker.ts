@@ -17,6 +17,7 @@ import type {
   StreamPage,
   StreamPolicy,
 } from '@bmt-central/realtime-server/broker'
+import { idConflict, NOWHERE, outOfOrder, publishName } from '@bmt-central/realtime-server/broker'
 import type { DurableStore } from './durable-store.js'
 
 /** After a transaction that failed, when the disk takes publishes again. */
@@ -101,7 +102,7 @@ export class DurableBroker implements Broker {
 
   accepted(topic: Topic, key: PublishKey): Maybe<Accepted | null> {
     this.#running()
-    const same = this.#unsettled.get(nameOf(topic, key.from, key.id))
+    const same = this.#unsettled.get(publishName(topic, key.from, key.id))
     if (same === undefined) return this.#store.committed.accepted(topic, key)
     if (same.draft.hash !== key.hash) throw idConflict(topic, key.id)
     return same.result.then(
@@ -112,7 +113,7 @@ export class DurableBroker implements Broker {
 
   follows(topic: Topic, from: string | null, after: string): Maybe<boolean> {
     this.#running()
-    const same = this.#unsettled.get(nameOf(topic, from, after))
+    const same = this.#unsettled.get(publishName(topic, from, after))
     if (same === undefined) return this.#store.committed.follows(topic, from, after)
     return same.result.then(
       () => true,
@@ -179,8 +180,7 @@ export class DurableBroker implements Broker {
     const { topic, draft } = append
     const { from, id, after } = draft
     if (after !== undefined && !this.#comesAfter(topic, from, after)) {
-      const what = `publish ${after} to ${topic} is not accepted`
-      throw new RealtimeError('out_of_order', what, { details: { topic, after } })
+      throw outOfOrder(topic, after)
     }
     if (this.#down) throw unavailable('has no room at present')
     let resolve: Waiting['resolve'] = () => undefined
@@ -190,7 +190,7 @@ export class DurableBroker implements Broker {
       reject = no
     })
     const waiting = { ...append, result, resolve, reject }
-    this.#unsettled.set(nameOf(topic, from, id), waiting)
+    this.#unsettled.set(publishName(topic, from, id), waiting)
     this.#queue.push(waiting)
     this.#working ??= this.#commitAll()
     return result
@@ -198,7 +198,7 @@ export class DurableBroker implements Broker {
 
   #comesAfter(topic: Topic, from: string | null, after: string): boolean {
     return (
-      this.#unsettled.has(nameOf(topic, from, after)) ||
+      this.#unsettled.has(publishName(topic, from, after)) ||
       this.#store.committed.follows(topic, from, after)
     )
   }
@@ -227,7 +227,7 @@ export class DurableBroker implements Broker {
   #settle(waiting: Waiting): void {
     const { topic, draft } = waiting
     const result = this.#commitOne(waiting)
-    this.#unsettled.delete(nameOf(topic, draft.from, draft.id))
+    this.#unsettled.delete(publishName(topic, draft.from, draft.id))
     if (result instanceof RealtimeError) waiting.reject(result)
     else waiting.resolve(result)
   }
@@ -247,7 +247,7 @@ export class DurableBroker implements Broker {
     const refused = [...batch, ...this.#queue]
     this.#queue = []
     for (const { topic, draft, reject } of refused) {
-      this.#unsettled.delete(nameOf(topic, draft.from, draft.id))
+      this.#unsettled.delete(publishName(topic, draft.from, draft.id))
       reject(unavailable('has no room at present'))
     }
     if (typeof this.#state !== 'object') return
@@ -261,18 +261,6 @@ export class DurableBroker implements Broker {
   }
 }
 
-const NOWHERE: Position = { epoch: '', seq: 0 }
-
-/** Neither user nor id has a line break in it. */
-function nameOf(topic: Topic, from: string | null, id: string): string {
-  return `${from === null ? '' : `u${from}`}\n${id}\n${topic}`
-}
-
 function unavailable(what: string): RealtimeError {
   return new RealtimeError('broker_unavailable', `the broker ${what}`)
-}
-
-function idConflict(topic: Topic, id: string): RealtimeError {
-  const what = `message id ${id} was used for another payload in ${topic}`
-  return new RealtimeError('id_conflict', what, { details: { topic, messageId: id } })
 }

@@ -122,6 +122,12 @@ export class AcceptedIds {
     return nowMs - this.#cut.atMs < this.#windowMs ? this.#cut.windowMs : undefined
   }
 
+  /** A result with what `windowMs` says, where it says something. */
+  withWindow<T extends object>(result: T, nowMs: number): T & { readonly windowMs?: number } {
+    const windowMs = this.windowMs(nowMs)
+    return windowMs === undefined ? result : { ...result, windowMs }
+  }
+
   /** How long an id that is accepted now will be remembered. */
   rememberedMs(nowMs: number): number {
     return this.windowMs(nowMs) ?? this.#windowMs

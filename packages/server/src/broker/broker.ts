@@ -95,6 +95,9 @@ export interface BrokerLimits {
   readonly maxTopics: number
 }
 
+/** Where ephemeral publications are [P11]. */
+export const NOWHERE: Position = { epoch: '', seq: 0 }
+
 export interface BrokerContext {
   readonly limits: BrokerLimits
   readonly runtime: Runtime
@@ -112,6 +115,15 @@ export interface BrokerStats {
    * cuts it short [L17]. Told to every client that connects, which resends nothing older [P4].
    */
   readonly idempotencyWindowMs: number
+}
+
+/** Of a broker that has not started, or is closed. */
+export const EMPTY_STATS: BrokerStats = {
+  streams: 0,
+  retainedMessages: 0,
+  retainedBytes: 0,
+  idempotencyIds: 0,
+  idempotencyWindowMs: 0,
 }
 
 /**

@@ -1,5 +1,8 @@
 export { AcceptedIds, type AcceptedId, type TopicIds } from './accepted-ids.js'
+export { Announcements } from './announcements.js'
 export {
+  EMPTY_STATS,
+  NOWHERE,
   type Accepted,
   type Broker,
   type BrokerContext,
@@ -21,6 +24,9 @@ export {
   type TopicBounds,
   type TopicParts,
 } from './known-topics.js'
+export { limitOptions } from './limit-options.js'
 export { MemoryBroker } from './memory-broker.js'
+export { integerOption, invalidOption } from '../option-values.js'
 export { PageBudget } from './page-budget.js'
+export { idConflict, outOfOrder, publishName } from './publish-key.js'
 export { Stream } from './stream.js'

@@ -1,4 +1,4 @@
-import { RealtimeError, type Topic } from '@bmt-central/realtime-protocol'
+import { RealtimeError, type Position, type Topic } from '@bmt-central/realtime-protocol'
 import type { AcceptedIds, TopicIds } from './accepted-ids.js'
 import { newPlace, Recency, type Place } from './recency.js'
 import type { Stream } from './stream.js'
@@ -144,6 +144,23 @@ export class KnownTopics<S extends KeptStream = Stream> {
     const state = new TopicState<S>(topic, stream, nowMs)
     this.#states.set(topic, state)
     return state
+  }
+
+  /** Takes note of how many subscribe on this server, and says what they subscribe to. */
+  follow(
+    topic: Topic,
+    { local, live }: { readonly local: number; readonly live: number },
+    nowMs: number,
+  ): { position: Position; total: number } {
+    const known = this.#states.get(topic)
+    if (known === undefined && local === 0) {
+      return { position: { epoch: this.#baseEpoch, seq: 0 }, total: 0 }
+    }
+    const state = known ?? this.add(topic, nowMs)
+    state.local = local
+    state.live = live
+    this.used(state, nowMs)
+    return { position: { epoch: state.stream.epoch, seq: state.stream.head }, total: local }
   }
 
   /** Keeps a topic from being forgotten, until it is `used` after `pinned` was taken back. */

@@ -4,9 +4,10 @@ import {
   type Position,
   type Topic,
 } from '@bmt-central/realtime-protocol'
-import { definedFields, fieldsOption, integerOption, refuseKeys } from '../option-values.js'
-import type { Publication } from '../publication.js'
+import { definedFields } from '../option-values.js'
 import { AcceptedIds } from './accepted-ids.js'
+import { Announcements } from './announcements.js'
+import { EMPTY_STATS, NOWHERE } from './broker.js'
 import type {
   Accepted,
   Broker,
@@ -21,6 +22,8 @@ import type {
   StreamPolicy,
 } from './broker.js'
 import { KnownTopics, type TopicState } from './known-topics.js'
+import { limitOptions } from './limit-options.js'
+import { idConflict, outOfOrder } from './publish-key.js'
 import { Stream } from './stream.js'
 
 /** How often what has expired is freed; it is never shown, however long that takes. */
@@ -28,17 +31,10 @@ const SWEEP_INTERVAL_MS = 60_000
 /** Topics, and maps of ids, that one turn of the event loop frees. */
 const SWEPT_PER_TURN = 1_000
 
-/** The least value that each option may have. */
-const LEAST: Readonly<Record<keyof BrokerLimits, number>> = {
-  idempotencyWindowMs: 1,
-  maxIdempotencyIds: 1,
-  maxRetainedBytes: 0,
-  maxTopics: 1,
-}
-
 /** A broker between `start` and `close`. */
 interface Running extends BrokerContext {
   readonly sink: BrokerSink
+  readonly announcements: Announcements
   readonly ids: AcceptedIds
   readonly topics: KnownTopics
 }
@@ -57,18 +53,11 @@ interface Running extends BrokerContext {
 export class MemoryBroker implements Broker {
   readonly #options: Partial<BrokerLimits>
   #state: Running | 'new' | 'closed' = 'new'
-  /** Announcements that came up during an announcement: each of them waits until it is over [P1]. */
-  readonly #waiting: Publication[] = []
-  #announcing = false
   #cancelSweep: Cancel = () => undefined
 
   /** @throws RealtimeError `invalid_options` */
   constructor(options: Partial<BrokerLimits> = {}) {
-    const fields = fieldsOption('the options of MemoryBroker', options)
-    refuseKeys('MemoryBroker', fields, { known: Object.keys(LEAST) })
-    for (const [name, least] of Object.entries(LEAST)) {
-      if (fields[name] !== undefined) integerOption(`MemoryBroker.${name}`, fields[name], least)
-    }
+    limitOptions('MemoryBroker', options)
     this.#options = definedFields(options)
   }
 
@@ -86,7 +75,8 @@ export class MemoryBroker implements Broker {
       newEpoch: () => runtime.id(),
       newStream: (epoch) => new Stream(epoch),
     })
-    const running = { ...context, limits, sink, ids, topics }
+    const announcements = new Announcements({ sink, logger: context.logger })
+    const running = { ...context, limits, sink, announcements, ids, topics }
     this.#state = running
     this.#sweepLater(running)
     sink.state('up')
@@ -95,10 +85,13 @@ export class MemoryBroker implements Broker {
 
   publish(topic: Topic, draft: Draft, policy: StreamPolicy): Accepted {
     const running = this.#running()
-    const { runtime, topics, ids } = running
-    if (policy.delivery === 'ephemeral') return this.#pass(running, topic, draft)
-    const nowMs = runtime.monotonicNow()
+    const { runtime, topics, ids, announcements } = running
     const known = topics.get(topic)
+    if (policy.delivery === 'ephemeral') {
+      const facts = { timestamp: runtime.wallNow(), deliveredTo: known?.live ?? 0 }
+      return announcements.pass(topic, draft, facts)
+    }
+    const nowMs = runtime.monotonicNow()
     const first = firstResult(running, known, { key: draft, nowMs })
     if (first !== null) return first
     const { id, from, payloadJson, payloadBytes, hash, after } = draft
@@ -115,8 +108,8 @@ export class MemoryBroker implements Broker {
     ids.remember(state.ids, draft, { hash, seq, timestamp, deliveredTo, atMs: nowMs })
     topics.used(state, nowMs)
     // Last, when all is in place: whoever hears of it may publish or read at once.
-    this.#announce(running, publication)
-    return withWindow(ids, { epoch, seq, timestamp, duplicate: false, deliveredTo }, nowMs)
+    announcements.announce(publication)
+    return ids.withWindow({ epoch, seq, timestamp, duplicate: false, deliveredTo }, nowMs)
   }
 
   accepted(topic: Topic, key: PublishKey): Accepted | null {
@@ -140,16 +133,7 @@ export class MemoryBroker implements Broker {
     // Leaving is always possible: a server that shuts down does it in any order.
     if (this.#state === 'closed' && local === 0) return { position: NOWHERE, total: 0 }
     const { topics, runtime } = this.#running()
-    const known = topics.get(topic)
-    if (known === undefined && local === 0) {
-      return { position: { epoch: topics.baseEpoch, seq: 0 }, total: 0 }
-    }
-    const nowMs = runtime.monotonicNow()
-    const state = known ?? topics.add(topic, nowMs)
-    state.local = local
-    state.live = live
-    topics.used(state, nowMs)
-    return { position: { epoch: state.stream.epoch, seq: state.stream.head }, total: local }
+    return topics.follow(topic, { local, live }, runtime.monotonicNow())
   }
 
   read(topic: Topic, query: ReadQuery): StreamPage {
@@ -185,31 +169,6 @@ export class MemoryBroker implements Broker {
     throw new RealtimeError('broker_unavailable', `the broker ${what}`)
   }
 
-  /** Announced and forgotten [P11]. */
-  #pass(running: Running, topic: Topic, draft: Draft): Accepted {
-    const { id, from, payloadJson, payloadBytes } = draft
-    const timestamp = running.runtime.wallNow()
-    const deliveredTo = running.topics.get(topic)?.live ?? 0
-    this.#announce(running, { topic, id, from, ...NOWHERE, payloadJson, payloadBytes, timestamp })
-    return { ...NOWHERE, timestamp, duplicate: false, deliveredTo }
-  }
-
-  #announce(running: Running, publication: Publication): void {
-    this.#waiting.push(publication)
-    if (this.#announcing) return
-    this.#announcing = true
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      try {
-        running.sink.publication(next)
-      } catch (error) {
-        // It is retained already, so its publisher must not hear that it failed.
-        const { topic, seq } = next
-        running.logger.error('an announcement failed', { topic, seq, error: String(error) })
-      }
-    }
-    this.#announcing = false
-  }
-
   #sweepLater(running: Running): void {
     this.#cancelSweep = running.runtime.after(SWEEP_INTERVAL_MS, () =>
       this.#sweep(running, running.topics.values()),
@@ -231,17 +190,6 @@ export class MemoryBroker implements Broker {
   }
 }
 
-/** Where ephemeral publications are [P11]. */
-const NOWHERE: Position = { epoch: '', seq: 0 }
-
-const EMPTY_STATS: BrokerStats = {
-  streams: 0,
-  retainedMessages: 0,
-  retainedBytes: 0,
-  idempotencyIds: 0,
-  idempotencyWindowMs: 0,
-}
-
 /** The result of the publish with this key, where it is remembered. @throws RealtimeError `id_conflict` */
 function firstResult(
   { ids }: Running,
@@ -251,25 +199,8 @@ function firstResult(
   if (state === undefined || state.ids === null) return null
   const first = ids.find(state.ids, key.from, key.id, nowMs)
   if (first === null) return null
-  if (first.hash !== key.hash) {
-    throw new RealtimeError(
-      'id_conflict',
-      `message id ${key.id} was used for another payload in ${state.topic}`,
-      { details: { topic: state.topic, messageId: key.id } },
-    )
-  }
+  if (first.hash !== key.hash) throw idConflict(state.topic, key.id)
   const { seq, timestamp, deliveredTo } = first
   const { epoch } = state.stream
-  return withWindow(ids, { epoch, seq, timestamp, duplicate: true, deliveredTo }, nowMs)
-}
-
-function outOfOrder(topic: Topic, after: string): RealtimeError {
-  return new RealtimeError('out_of_order', `publish ${after} to ${topic} is not accepted`, {
-    details: { topic, after },
-  })
-}
-
-function withWindow(ids: AcceptedIds, accepted: Accepted, nowMs: number): Accepted {
-  const windowMs = ids.windowMs(nowMs)
-  return windowMs === undefined ? accepted : { ...accepted, windowMs }
+  return ids.withWindow({ epoch, seq, timestamp, duplicate: true, deliveredTo }, nowMs)
 }

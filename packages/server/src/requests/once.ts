@@ -1,5 +1,6 @@
-import { RealtimeError, type Topic } from '@bmt-central/realtime-protocol'
+import type { Topic } from '@bmt-central/realtime-protocol'
 import type { Accepted, Maybe } from '../broker/broker.js'
+import { outOfOrder, publishName } from '../broker/publish-key.js'
 import type { ResolvedRule } from '../rules.js'
 import type { RequestContext } from './context.js'
 
@@ -41,7 +42,7 @@ export interface PublishAttempt {
 export function once(context: RequestContext, attempt: PublishAttempt): Maybe<Accepted> {
   const { order, encoded, rule } = attempt
   if (rule.policy.delivery === 'ephemeral') return attempt.run()
-  const key = `${order.topic}\n${order.from ?? ''}\n${order.from === null ? 's' : 'u'}${order.id}`
+  const key = publishName(order.topic, order.from, order.id)
   const first = context.publishing.get(key)
   if (first !== undefined) {
     // Another payload under the same id: what becomes of the first decides.
@@ -88,9 +89,7 @@ function inOrder(context: RequestContext, attempt: PublishAttempt): Maybe<Accept
   const check = (follows: boolean): Maybe<Accepted> => {
     if (follows) return attempt.run()
     attempt.charge()
-    throw new RealtimeError('out_of_order', `publish ${after} to ${topic} is not accepted`, {
-      details: { topic, after },
-    })
+    throw outOfOrder(topic, after)
   }
   const follows = context.broker.follows(topic, from, after)
   return follows instanceof Promise ? follows.then(check) : check(follows)
