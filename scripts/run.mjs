@@ -19,6 +19,23 @@ export function requireNode() {
 }
 
 /**
+ * Runs a command in the repository's root: what it returns is the exit code, what it throws a
+ * sentence and 1.
+ *
+ * @param {() => Promise<number>} main
+ */
+export async function runMain(main) {
+  requireNode()
+  process.chdir(ROOT)
+  try {
+    process.exitCode = await main()
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  }
+}
+
+/**
  * @typedef {object} RunOptions
  * @property {string} [cwd] default: the repository's root
  * @property {Record<string, string>} [env] added to the environment

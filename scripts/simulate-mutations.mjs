@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
-import { elapsed, requireNode, ROOT } from './run.mjs'
+import { elapsed, ROOT, runMain } from './run.mjs'
 
 /**
  * @typedef {object} Mutation
@@ -277,11 +277,4 @@ async function main() {
   return missed === 0 ? 0 : 1
 }
 
-requireNode()
-process.chdir(ROOT)
-try {
-  process.exitCode = await main()
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
-}
+await runMain(main)

@@ -4,7 +4,7 @@
 // where it found one. `npm run simulate:mutations` shows that it would find them.
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
-import { elapsed, requireNode, ROOT } from './run.mjs'
+import { elapsed, runMain } from './run.mjs'
 
 const MOST_FINDINGS = 5
 const BAR = 30
@@ -81,11 +81,4 @@ async function main() {
   return findings.length === 0 ? 0 : 1
 }
 
-requireNode()
-process.chdir(ROOT)
-try {
-  process.exitCode = await main()
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
-}
+await runMain(main)

@@ -59,6 +59,16 @@ class Scene implements AsyncDisposable {
     return Tab.open(this.context, this.line.url)
   }
 
+  /** A tab of ada's that is offline, with a and b waiting in it. */
+  async withTwoQueued(): Promise<Tab> {
+    const tab = await this.tab()
+    await tab.enter('ada')
+    await this.offline(tab)
+    await tab.publish(TOPIC, 'a', 'b')
+    await tab.tells('a queued', 'b queued')
+    return tab
+  }
+
   /** In the order in which the server has put them, so far. */
   get ids(): string[] {
     return this.heard.map(({ id }) => id)
@@ -203,11 +213,7 @@ test('[P2][P4] two tabs never send one twice; the second takes over from one tha
 
 test('[C8] log-out clears: after close() nothing is stored, and nothing comes later', async () => {
   await using scene = await Scene.set()
-  const tab = await scene.tab()
-  await tab.enter('ada')
-  await scene.offline(tab)
-  await tab.publish(TOPIC, 'a', 'b')
-  await tab.tells('a queued', 'b queued')
+  const tab = await scene.withTwoQueued()
   expect(await tab.storedIds()).toEqual(['a', 'b'])
   await tab.page.evaluate(() => window.outbox.logOut())
   expect(await tab.storedIds()).toEqual([])
@@ -222,11 +228,7 @@ test('[C8] log-out clears: after close() nothing is stored, and nothing comes la
 
 test('[C8] another user’s are never sent', async () => {
   await using scene = await Scene.set()
-  const tab = await scene.tab()
-  await tab.enter('ada')
-  await scene.offline(tab)
-  await tab.publish(TOPIC, 'a', 'b')
-  await tab.tells('a queued', 'b queued')
+  const tab = await scene.withTwoQueued()
   await tab.page.reload()
   await scene.online()
   await tab.enter('bob')

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { RealtimeClient, RealtimeError } from '@bmt-central/realtime'
+import { seededRandom } from '@bmt-central/realtime-protocol/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Reader } from '../reader.js'
 import { until, within } from '../until.js'
@@ -42,17 +43,6 @@ async function read(url: string, user: string): Promise<Reader<number>> {
   return await Reader.live<number>(client, TOPIC)
 }
 
-/** The same moments for the same seed (mulberry32). */
-function chance(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 test(
   `[P1][P2][P4][P6] a server that is killed ${KILLS} times under load loses, doubles and reorders nothing`,
   async () => {
@@ -81,7 +71,7 @@ test(
     }
     const writing = Promise.all(Array.from({ length: IN_FLIGHT }, write))
 
-    const random = chance(SEED)
+    const random = seededRandom(SEED)
     for (let kill = 1; kill <= KILLS; kill += 1) {
       const before = acknowledged.size
       await until(() => acknowledged.size > before + 20, `publishes before kill ${kill}`)

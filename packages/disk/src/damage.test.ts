@@ -13,19 +13,8 @@ import { virtualRuntime } from '@bmt-central/realtime-protocol/testing'
 import type { StreamPage } from '@bmt-central/realtime-server/broker'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { DiskBroker } from './disk-broker.js'
+import { KEEP_ALL, LIMITS } from './testing/room.js'
 
-const KEEP_ALL = {
-  delivery: 'recoverable',
-  size: 1_000,
-  ttlMs: 86_400_000,
-  bytes: 8_388_608,
-} as const
-const LIMITS = {
-  idempotencyWindowMs: 300_000,
-  maxIdempotencyIds: 10_000,
-  maxTopics: 1_000,
-  maxRetainedBytes: 2 ** 30,
-}
 const EVERYTHING = { since: { epoch: 'another', seq: 0 }, limit: 1_000, maxBytes: 8_388_608 }
 const TOPICS = ['red', 'green', 'blue'] as unknown as readonly Topic[]
 const EACH = 20

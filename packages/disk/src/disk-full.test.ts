@@ -6,19 +6,8 @@ import { silentLogger, type Topic } from '@bmt-central/realtime-protocol'
 import { virtualRuntime } from '@bmt-central/realtime-protocol/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { DiskBroker } from './disk-broker.js'
+import { KEEP_ALL, LIMITS } from './testing/room.js'
 
-const KEEP_ALL = {
-  delivery: 'recoverable',
-  size: 10_000,
-  ttlMs: 86_400_000,
-  bytes: 2 ** 28,
-} as const
-const LIMITS = {
-  idempotencyWindowMs: 300_000,
-  maxIdempotencyIds: 10_000,
-  maxTopics: 1_000,
-  maxRetainedBytes: 2 ** 30,
-}
 const TOPIC = 'full' as Topic
 const TEXT = JSON.stringify('.'.repeat(16_000))
 

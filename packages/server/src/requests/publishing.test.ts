@@ -37,6 +37,16 @@ class Calls {
   }
 }
 
+/** A client whose line is lost while the server carries out its publish m1 to `r`; gives its instance. */
+async function leaveInProgress(server: TestServer, calls: Calls): Promise<string> {
+  const instance = 'an-instance-of-16-or-more'
+  const old = await server.connect({ instance })
+  old.send('publish', { topic: 'r', payload: 1, messageId: 'm1' })
+  await calls.reached(1)
+  old.close()
+  return instance
+}
+
 describe('the order of publishes', () => {
   test.each<Gate>(['accepted', 'publish', 'publish-answer'])(
     '[W6][P1] of one connection to one topic holds while %s waits; other topics do not wait',
@@ -60,11 +70,7 @@ describe('the order of publishes', () => {
   test('[P1] holds across connections of one instance, also for what its sender has given up', async () => {
     const calls = new Calls()
     await using server = await startWith({ onPublish: () => calls.wait() })
-    const instance = 'an-instance-of-16-or-more'
-    const old = await server.connect({ instance })
-    old.send('publish', { topic: 'r', payload: 1, messageId: 'm1' })
-    await calls.reached(1)
-    old.close()
+    const instance = await leaveInProgress(server, calls)
     const fresh = await server.connect({ instance })
     const others = [await server.connect(), await server.connect({ userId: 'bob', instance })]
     const next = fresh.publish('r', 2, { messageId: 'm2' })
@@ -88,11 +94,7 @@ describe('the order of publishes', () => {
   test('[P1] what waits for an earlier connection is not begun once its own has gone', async () => {
     const calls = new Calls()
     await using server = await startWith({ onPublish: () => calls.wait() })
-    const instance = 'an-instance-of-16-or-more'
-    const old = await server.connect({ instance })
-    old.send('publish', { topic: 'r', payload: 1, messageId: 'm1' })
-    await calls.reached(1)
-    old.close()
+    const instance = await leaveInProgress(server, calls)
     const fresh = await server.connect({ instance })
     fresh.send('publish', { topic: 'r', payload: 2, messageId: 'm2' })
     await fresh.caughtUp()
