@@ -1,0 +1,92 @@
+import { FreeList } from './free-list.js'
+import { headerOf, type Snapshot, type TreeFacts } from './format.js'
+import { PageFile } from './page-file.js'
+import { readSnapshots } from './snapshots.js'
+import { walkTree, type PageMarks } from './tree.js'
+
+/** `problem` is for the log: what was found first. */
+export type Inspection =
+  { readonly sound: true } | { readonly sound: false; readonly problem: string }
+
+/** How the library is going to open the file. */
+export interface InspectOptions {
+  /** `overlappingSync`: it may go back to an older state after a crash of the machine. */
+  readonly overlapping: boolean
+}
+
+/** Ends a walk with the first thing that does not fit. */
+class Unsound extends Error {}
+
+/**
+ * Whether the library can open a file and go through all of it without being led astray: it has no
+ * checksums and follows whatever a page says. Values are not looked at; they have checksums of ours.
+ * Reads the pages of the trees once, plainly; holds a few bytes for each page.
+ */
+export function inspectFile(path: string, options: InspectOptions): Inspection {
+  const file = new PageFile(path)
+  try {
+    const { picked, problem } = readSnapshots(file, options)
+    if (picked === null) return { sound: false, problem: problem ?? 'it has no head page' }
+    inspectSnapshot(file, picked)
+    return { sound: true }
+  } catch (error) {
+    if (error instanceof Unsound) return { sound: false, problem: error.message }
+    throw error
+  } finally {
+    file.close()
+  }
+}
+
+function inspectSnapshot(file: PageFile, snapshot: Snapshot): void {
+  const problem = (text: string): never => {
+    throw new Unsound(text)
+  }
+  const marks = marksFor(file, snapshot)
+  if (marks === null)
+    return problem(`it has ${file.sizeBytes} bytes for ${snapshot.lastPage} pages`)
+  const rootAge = rootTransaction(file, snapshot)
+  if (rootAge !== snapshot.transaction) return problem('the head page is not of the newest roots')
+  walkTree({ file, snapshot, kind: 'main', marks, problem, leaf: () => undefined })
+  const free = new FreeList(file, snapshot)
+  walkTree({
+    file,
+    snapshot,
+    kind: 'free',
+    marks,
+    problem,
+    leaf: (page, _number, nodes) => {
+      const wrong = free.read(page, nodes)
+      if (wrong !== null) problem(wrong)
+    },
+  })
+  const wrong = free.mark(marks)
+  if (wrong !== null) problem(wrong)
+}
+
+/** The file may end before its last pages where these are free and were never written. */
+const MOST_UNWRITTEN_PAGES = 65_536
+
+/** Null where the file is far too short for what the head page says. */
+export function marksFor(file: PageFile, { lastPage, pageBytes }: Snapshot): PageMarks | null {
+  const pages = Math.ceil(file.sizeBytes / pageBytes)
+  return lastPage >= 1 && lastPage < pages + MOST_UNWRITTEN_PAGES
+    ? new Uint8Array(lastPage + 1)
+    : null
+}
+
+/**
+ * The newer one of both roots. A transaction that writes anything writes one of them anew, so it is the
+ * head page's own transaction; another one tells that the head page is damaged.
+ */
+export function rootTransaction(file: PageFile, snapshot: Snapshot): number {
+  return Math.max(
+    transactionOf(file, snapshot, snapshot.main),
+    transactionOf(file, snapshot, snapshot.free),
+  )
+}
+
+function transactionOf(file: PageFile, { pageBytes }: Snapshot, { root }: TreeFacts): number {
+  if (root === null) return 0
+  const page = file.singlePage(root, pageBytes)
+  return page === null ? 0 : headerOf(page).transaction
+}

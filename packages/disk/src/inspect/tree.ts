@@ -1,0 +1,255 @@
+import { KEY_BYTES } from '../keys.js'
+import { HEADER_BYTES, headerOf, PAGE, type Snapshot, type TreeFacts } from './format.js'
+import { branchNodeAt, countOf, leafNodeAt, pointerAt, type LeafNode } from './nodes.js'
+import type { PageFile } from './page-file.js'
+import { Tiling } from './tiling.js'
+
+/** What is known of each page: how `PageMarks` are read. */
+export const MARK = { unknown: 0, reached: 1, free: 2 } as const
+export type PageMarks = Uint8Array
+
+/** `CURSOR_STACK` of the library: deeper trees it cannot read. */
+const MAX_DEPTH = 32
+/** Keys of the free list are transaction numbers (`MDB_INTEGERKEY`). */
+const KEY_LENGTHS = { main: KEY_BYTES, free: 8 } as const
+
+export interface TreeParts {
+  readonly file: PageFile
+  readonly snapshot: Snapshot
+  readonly kind: 'main' | 'free'
+  readonly marks: PageMarks
+  /** Something does not fit; what is under it is left out. May throw to end the walk. */
+  readonly problem: (text: string) => void
+  /** A leaf page; `problem` says why its nodes are not all as they should be. */
+  readonly leaf: (page: Buffer, number: number, nodes: readonly LeafNode[]) => void
+  /** A page that should be a leaf page, by the page above it, and has something wrong. */
+  readonly badLeaf?: (number: number) => void
+}
+
+/** A page and the keys that may be under it: `from` on, without `end`. */
+interface Reached {
+  readonly number: number
+  readonly from: string | null
+  readonly end: string | null
+  /** Of the page above: a page is never newer than what points to it. */
+  readonly transaction: number
+}
+
+/** Counts of what was found; compared with what the head page says. */
+interface Counts {
+  branchPages: number
+  leafPages: number
+  overflowPages: number
+  entries: number
+}
+
+interface Walk {
+  readonly counts: Counts
+  readonly tiling: Tiling
+}
+
+/**
+ * Walks a tree from its root: branch pages level by level, then all leaf pages in the order of the
+ * file, so that a store is read once from its beginning to its end. Checks whatever the library
+ * relies on without looking.
+ */
+export function walkTree(parts: TreeParts): void {
+  const tree = parts.snapshot[parts.kind]
+  const counts: Counts = { branchPages: 0, leafPages: 0, overflowPages: 0, entries: 0 }
+  const walk = { counts, tiling: new Tiling() }
+  if (tree.root !== null) {
+    if (tree.depth < 1 || tree.depth > MAX_DEPTH) {
+      parts.problem(`a tree of depth ${tree.depth}`)
+      return
+    }
+    const { transaction } = parts.snapshot
+    let level: Reached[] = [{ number: tree.root, from: null, end: null, transaction }]
+    for (let depth = 1; depth < tree.depth; depth += 1) {
+      level = level.flatMap((branch) => childrenOf(branch, parts, walk))
+    }
+    level.sort((one, other) => one.number - other.number)
+    for (const leaf of level) readLeaf(leaf, parts, walk)
+  } else if (tree.depth !== 0) parts.problem('an empty tree with a depth')
+  compare(counts, tree, parts)
+}
+
+function compare(counts: Counts, tree: TreeFacts, { problem, kind }: TreeParts): void {
+  for (const name of ['branchPages', 'leafPages', 'overflowPages', 'entries'] as const) {
+    if (counts[name] !== tree[name]) {
+      problem(`${kind}: ${counts[name]} ${name} where the head page says ${tree[name]}`)
+    }
+  }
+}
+
+/** The page, if it is there and nobody else has it. */
+function claim(reached: Reached, parts: TreeParts, how: 'page' | 'singlePage'): Buffer | null {
+  const { number } = reached
+  const { marks, snapshot, file } = parts
+  if (number < 2 || number > snapshot.lastPage || number >= marks.length) {
+    parts.problem(`page ${number} is outside of the file`)
+    return null
+  }
+  if (marks[number] !== MARK.unknown) {
+    parts.problem(`page ${number} has two uses`)
+    return null
+  }
+  const page = file[how](number, snapshot.pageBytes)
+  if (page === null) {
+    parts.problem(`page ${number} is cut off`)
+    return null
+  }
+  marks[number] = MARK.reached
+  return page
+}
+
+/** Why a page is not what the one above it says, or how many nodes it has. */
+function headerProblem(page: Buffer, reached: Reached, flags: number): number | string {
+  const header = headerOf(page)
+  if (header.number !== reached.number) return `it says that it is page ${header.number}`
+  if (header.flags !== flags) return `flags ${header.flags} where ${flags} are expected`
+  if (header.transaction > reached.transaction) return 'it is newer than what points to it'
+  return countOf(page, header)
+}
+
+function childrenOf(reached: Reached, parts: TreeParts, walk: Walk): Reached[] {
+  const { counts, tiling } = walk
+  const page = claim(reached, parts, 'singlePage')
+  if (page === null) return []
+  const bad = (why: string): Reached[] => {
+    parts.problem(`page ${reached.number}: ${why}`)
+    return []
+  }
+  const count = headerProblem(page, reached, PAGE.branch)
+  if (typeof count === 'string') return bad(count)
+  if (count < 1) return bad('a branch page without a node')
+  counts.branchPages += 1
+  const { transaction, upper } = headerOf(page)
+  tiling.begin()
+  const numbers: number[] = []
+  // The key of the first node is not read (`mdb_node_search` begins with the second).
+  const keys: (string | null)[] = [reached.from]
+  for (let index = 0; index < count; index += 1) {
+    const at = pointerAt(page, index)
+    const node = branchNodeAt(page, at)
+    if (node === null) return bad('a node outside of the page')
+    tiling.add(at, node.end)
+    numbers.push(node.child)
+    if (index === 0) continue
+    const key = keyText(page, node.keyAt, node.keyBytes, parts.kind)
+    const before = keys[index - 1] ?? null
+    if (key === null || !isBetween(key, before, reached.end)) return bad('a key out of order')
+    if (index > 1 && key === before) return bad('a key twice')
+    keys.push(key)
+  }
+  if (!tiling.isWhole(upper + HEADER_BYTES, page.length))
+    return bad('nodes that overlap or leave holes')
+  return numbers.map((number, index) => {
+    const end = index + 1 < count ? (keys[index + 1] ?? null) : reached.end
+    return { number, from: keys[index] ?? null, end, transaction }
+  })
+}
+
+function readLeaf(reached: Reached, parts: TreeParts, { counts, tiling }: Walk): void {
+  const page = claim(reached, parts, 'page')
+  if (page === null) return
+  const nodes = leafNodes(page, reached, parts.kind, tiling)
+  if (typeof nodes === 'string') {
+    parts.problem(`page ${reached.number}: ${nodes}`)
+    parts.badLeaf?.(reached.number)
+    return
+  }
+  counts.leafPages += 1
+  counts.entries += nodes.length
+  for (const { overflow } of nodes) {
+    if (overflow === null) continue
+    if (claimOverflow(overflow, parts)) counts.overflowPages += overflow.pages
+  }
+  parts.leaf(page, reached.number, nodes)
+}
+
+function leafNodes(
+  page: Buffer,
+  reached: Reached,
+  kind: 'main' | 'free',
+  tiling: Tiling,
+): LeafNode[] | string {
+  const count = headerProblem(page, reached, PAGE.leaf)
+  if (typeof count === 'string') return count
+  if (count < 1) return 'a leaf page without a node'
+  tiling.begin()
+  const nodes: LeafNode[] = []
+  const expected = KEY_LENGTHS[kind]
+  for (let index = 0; index < count; index += 1) {
+    const at = pointerAt(page, index)
+    const node = leafNodeAt(page, at)
+    if (node === null || at < HEADER_BYTES) return 'a node outside of the page'
+    if (node.keyBytes !== expected) return `a key of ${node.keyBytes} bytes`
+    const before = nodes[index - 1]
+    if (before !== undefined && !isAscending(page, before.keyAt, node.keyAt, kind)) {
+      return 'a key out of order'
+    }
+    tiling.add(at, node.end)
+    nodes.push(node)
+  }
+  for (const node of [nodes[0], nodes.at(-1)]) {
+    const key = node === undefined ? null : keyText(page, node.keyAt, node.keyBytes, kind)
+    if (key === null || !isBetween(key, reached.from, reached.end)) return 'a key of another page'
+  }
+  const { upper } = headerOf(page)
+  return tiling.isWhole(upper + HEADER_BYTES, page.length)
+    ? nodes
+    : 'nodes that overlap or leave holes'
+}
+
+/** Whether a key is below another one of the same page; both have the length of their kind. */
+function isAscending(page: Buffer, one: number, other: number, kind: 'main' | 'free'): boolean {
+  const bytes = KEY_LENGTHS[kind]
+  for (let index = 0; index < bytes; index += 1) {
+    const at = kind === 'main' ? index : bytes - 1 - index
+    const difference = (page[one + at] ?? 0) - (page[other + at] ?? 0)
+    if (difference !== 0) return difference < 0
+  }
+  return false
+}
+
+/** Only the first of these pages has a header; what is in them has the record's own checksum. */
+function claimOverflow(
+  { page, pages }: { readonly page: number; readonly pages: number },
+  { file, snapshot, marks, problem }: TreeParts,
+): boolean {
+  const end = page + pages
+  if (page < 2 || end > snapshot.lastPage + 1 || end > marks.length) {
+    problem(`overflow pages from ${page} on are outside of the file`)
+    return false
+  }
+  if (end * snapshot.pageBytes > file.sizeBytes) {
+    problem(`overflow pages from ${page} on are cut off`)
+    return false
+  }
+  const header = headerOf(file.read(page * snapshot.pageBytes, HEADER_BYTES))
+  const fits = header.number === page && header.flags === PAGE.overflow && header.pages === pages
+  if (!fits || header.transaction > snapshot.transaction) {
+    problem(`page ${page} is not the beginning of ${pages} overflow pages`)
+    return false
+  }
+  for (let number = page; number < end; number += 1) {
+    if (marks[number] !== MARK.unknown) {
+      problem(`page ${number} has two uses`)
+      return false
+    }
+    marks[number] = MARK.reached
+  }
+  return true
+}
+
+/** A key as a text whose order is that of the tree, or null where no key has that length. */
+function keyText(page: Buffer, at: number, bytes: number, kind: 'main' | 'free'): string | null {
+  if (bytes !== KEY_LENGTHS[kind]) return null
+  if (kind === 'main') return page.toString('latin1', at, at + bytes)
+  return Buffer.from(page.subarray(at, at + bytes))
+    .reverse()
+    .toString('latin1')
+}
+
+const isBetween = (key: string, from: string | null, end: string | null): boolean =>
+  (from === null || key >= from) && (end === null || key < end)
