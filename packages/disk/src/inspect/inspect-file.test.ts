@@ -5,8 +5,11 @@ import { join } from 'node:path'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { KIND, keyOf } from '../keys.js'
 import { put, remove, Store, type Change } from '../store.js'
-import { headerOf, PAGE } from './format.js'
+import { headerOf, PAGE, snapshotOf, type Snapshot } from './format.js'
 import { inspectFile } from './inspect-file.js'
+import type { LeafNode } from './nodes.js'
+import { PageFile } from './page-file.js'
+import { walkTree } from './tree.js'
 
 const PAGE_BYTES = 4_096
 const folder = mkdtempSync(join(tmpdir(), 'disk-inspect-'))
@@ -147,6 +150,69 @@ test('[P6] of the newer head page, every field that the library follows is check
     expect({ name, ...inspect() }).toMatchObject({ name, sound: false })
   }
 })
+
+test('[P6] a page with two uses, a free page in use, and a newer transaction on an older head are found', async () => {
+  const bytes = await written()
+  const after = (change: (copy: Buffer) => void): unknown => {
+    const copy = Buffer.from(bytes)
+    change(copy)
+    writeFileSync(file, copy)
+    return inspect()
+  }
+  const heads = [0, 1].map((number) => snapshotOf(bytes.subarray(number * PAGE_BYTES), number))
+  const [older, newer] = heads
+    .filter((head) => typeof head !== 'string')
+    .sort((one, other) => one.transaction - other.transaction)
+  if (older === undefined || newer === undefined) throw new Error('no head pages')
+
+  const olderAt = (older.transaction % 2) * PAGE_BYTES + 152
+  const stale = after((copy) => copy.writeUInt32LE(newer.transaction + 1, olderAt))
+  expect(stale).toMatchObject({ problem: 'the head page is not of the newest roots' })
+
+  // Two records that are on pages of their own, in a leaf page in use; and the free list's first word.
+  writeFileSync(file, bytes)
+  const leaves = pagesInUse(newer)
+  const refs = leaves.main.flatMap(({ page, nodes }) =>
+    nodes.flatMap((node) => (node.overflow ? [{ at: page + node.valueAt, ...node.overflow }] : [])),
+  )
+  const [first, second] = refs
+  const list = leaves.free[0]?.nodes.at(-1)
+  const listAt = (leaves.free[0]?.page ?? 0) + (list?.valueAt ?? 0)
+  if (first === undefined || second === undefined || list === undefined) throw new Error('no pages')
+  const twice = after((copy) => copy.writeUInt32LE(first.page, second.at))
+  expect(twice).toEqual({ sound: false, problem: `page ${first.page} has two uses` })
+
+  expect(bytes.readUInt32LE(listAt)).toBeGreaterThan(1)
+  const inUse = after((copy) => copy.writeBigInt64LE(BigInt(newer.main.root ?? 0), listAt + 8))
+  expect(inUse).toEqual({ sound: false, problem: `page ${newer.main.root} is free and in use` })
+  const again = after((copy) => copy.copy(copy, listAt + 8, listAt + 16, listAt + 24))
+  expect(again).toMatchObject({ problem: expect.stringMatching(/^page \d+ is free twice$/) })
+})
+
+/** Leaf pages that a state of the file uses: where each begins, and its nodes. */
+function pagesInUse(snapshot: Snapshot) {
+  const opened = new PageFile(file)
+  const leaves = {
+    main: [] as { page: number; nodes: readonly LeafNode[] }[],
+    free: [] as { page: number; nodes: readonly LeafNode[] }[],
+  }
+  try {
+    const marks = new Uint8Array(snapshot.lastPage + 1)
+    for (const kind of ['main', 'free'] as const) {
+      walkTree({
+        file: opened,
+        snapshot,
+        kind,
+        marks,
+        problem: () => undefined,
+        leaf: (_page, number, nodes) => leaves[kind].push({ page: number * PAGE_BYTES, nodes }),
+      })
+    }
+  } finally {
+    opened.close()
+  }
+  return leaves
+}
 
 test('[P6] a file that was cut is found, at whatever length', async () => {
   const bytes = await written()

@@ -20,10 +20,8 @@ export interface TreeParts {
   readonly marks: PageMarks
   /** Something does not fit; what is under it is left out. May throw to end the walk. */
   readonly problem: (text: string) => void
-  /** A leaf page; `problem` says why its nodes are not all as they should be. */
+  /** A leaf page that is as it should be. */
   readonly leaf: (page: Buffer, number: number, nodes: readonly LeafNode[]) => void
-  /** A page that should be a leaf page, by the page above it, and has something wrong. */
-  readonly badLeaf?: (number: number) => void
 }
 
 /** A page and the keys that may be under it: `from` on, without `end`. */
@@ -155,7 +153,6 @@ function readLeaf(reached: Reached, parts: TreeParts, { counts, tiling }: Walk):
   const nodes = leafNodes(page, reached, parts.kind, tiling)
   if (typeof nodes === 'string') {
     parts.problem(`page ${reached.number}: ${nodes}`)
-    parts.badLeaf?.(reached.number)
     return
   }
   counts.leafPages += 1
