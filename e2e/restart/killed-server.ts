@@ -32,6 +32,11 @@ export class KilledServer implements AsyncDisposable {
     return this.#printed
   }
 
+  /** Of the process that runs, if one does. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
   async start(): Promise<void> {
     const args = [PROGRAM, 'serve', '--dev', '--port', String(this.#port), '--data', this.#data]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
