@@ -129,7 +129,9 @@ export class DiskBroker implements Broker {
     const { path, fsync = 'always' } = this.#options
     const { runtime, logger } = context
     const suffix = String(runtime.wallNow())
-    const { store, mark, unclean } = openDirectory(path, { fsync, logger, suffix })
+    const newEpoch = (): string => runtime.id()
+    const directory = { fsync, logger, suffix, newEpoch }
+    const { store, mark, unclean } = await openDirectory(path, directory)
     try {
       this.#refuseClosed()
       mark.remove()

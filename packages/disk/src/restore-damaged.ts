@@ -9,7 +9,7 @@ import type { StreamFacts } from './disk-stream.js'
 import { putJson, remove, type Change, type Store } from './store.js'
 
 /** Where the topic's own record is lost: the defaults of contract section 7. */
-const KEPT_WITHOUT_POLICY: StreamFacts['policy'] = {
+export const KEPT_WITHOUT_POLICY: StreamFacts['policy'] = {
   size: 1_000,
   ttlMs: 24 * 60 * 60_000,
   bytes: 8 * 1_024 * 1_024,

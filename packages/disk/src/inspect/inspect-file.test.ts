@@ -168,6 +168,9 @@ test('[P6] a page with two uses, a free page in use, and a newer transaction on 
   const olderAt = (older.transaction % 2) * PAGE_BYTES + 152
   const stale = after((copy) => copy.writeUInt32LE(newer.transaction + 1, olderAt))
   expect(stale).toMatchObject({ problem: 'the head page is not of the newest roots' })
+  const newerAt = (newer.transaction % 2) * PAGE_BYTES + 152
+  const hidden = after((copy) => copy.writeUInt32LE(newer.transaction - 2, newerAt))
+  expect(hidden).toMatchObject({ problem: 'a head page is older than its roots' })
 
   // Two records that are on pages of their own, in a leaf page in use; and the free list's first word.
   writeFileSync(file, bytes)
@@ -186,7 +189,7 @@ test('[P6] a page with two uses, a free page in use, and a newer transaction on 
   const inUse = after((copy) => copy.writeBigInt64LE(BigInt(newer.main.root ?? 0), listAt + 8))
   expect(inUse).toEqual({ sound: false, problem: `page ${newer.main.root} is free and in use` })
   const again = after((copy) => copy.copy(copy, listAt + 8, listAt + 16, listAt + 24))
-  expect(again).toMatchObject({ problem: expect.stringMatching(/^page \d+ is free twice$/) })
+  expect(JSON.stringify(again)).toMatch(/"page \d+ is free twice"/)
 })
 
 /** Leaf pages that a state of the file uses: where each begins, and its nodes. */
@@ -216,12 +219,13 @@ function pagesInUse(snapshot: Snapshot) {
 
 test('[P6] a file that was cut is found, at whatever length', async () => {
   const bytes = await written()
+  const ended: Record<number, number | null> = {}
   for (let length = 0; length < bytes.length - PAGE_BYTES; length += 1_777) {
     writeFileSync(file, bytes.subarray(0, length))
-    // The last pages may be free ones: the library never reads them, and a cut there is no damage.
-    const { sound: isSound } = inspect()
-    if (isSound) expect(everythingDone()).toBe(0)
+    // Only free pages may be missing: then the library does not mind.
+    if (inspect().sound) ended[length] = everythingDone()
   }
+  expect(Object.values(ended).filter((status) => status !== 0)).toEqual([])
 })
 
 /** Opens the file in a process of its own, reads and removes everything and writes again. */

@@ -1,7 +1,7 @@
 import { FreeList } from './free-list.js'
 import { headerOf, type Snapshot, type TreeFacts } from './format.js'
 import { PageFile } from './page-file.js'
-import { readSnapshots } from './snapshots.js'
+import { readSnapshots, type Snapshots } from './snapshots.js'
 import { walkTree, type PageMarks } from './tree.js'
 
 /** `problem` is for the log: what was found first. */
@@ -25,8 +25,11 @@ class Unsound extends Error {}
 export function inspectFile(path: string, options: InspectOptions): Inspection {
   const file = new PageFile(path)
   try {
-    const { picked, problem } = readSnapshots(file, options)
+    const snapshots = readSnapshots(file, options)
+    const { picked, problem } = snapshots
     if (picked === null) return { sound: false, problem: problem ?? 'it has no head page' }
+    const wrong = headsProblem(file, snapshots)
+    if (wrong !== null) return { sound: false, problem: wrong }
     inspectSnapshot(file, picked)
     return { sound: true }
   } catch (error) {
@@ -44,8 +47,6 @@ function inspectSnapshot(file: PageFile, snapshot: Snapshot): void {
   const marks = marksFor(file, snapshot)
   if (marks === null)
     return problem(`it has ${file.sizeBytes} bytes for ${snapshot.lastPage} pages`)
-  const rootAge = rootTransaction(file, snapshot)
-  if (rootAge !== snapshot.transaction) return problem('the head page is not of the newest roots')
   walkTree({ file, snapshot, kind: 'main', marks, problem, leaf: () => undefined })
   const free = new FreeList(file, snapshot)
   walkTree({
@@ -63,6 +64,22 @@ function inspectSnapshot(file: PageFile, snapshot: Snapshot): void {
   if (wrong !== null) problem(wrong)
 }
 
+/**
+ * Whether the picked state is the newest one: a transaction writes one of the roots anew, and a number
+ * that flipped can make a head page look newer, or older, than its roots are.
+ */
+export function headsProblem(file: PageFile, { picked, heads }: Snapshots): string | null {
+  if (picked === null) return null
+  const { transaction } = picked
+  if (rootTransaction(file, picked) !== transaction) {
+    return 'the head page is not of the newest roots'
+  }
+  const hidden = heads.some(
+    (head) => head.transaction < transaction && rootTransaction(file, head) === transaction + 1,
+  )
+  return hidden ? 'a head page is older than its roots' : null
+}
+
 /** The file may end before its last pages where these are free and were never written. */
 const MOST_UNWRITTEN_PAGES = 65_536
 
@@ -78,7 +95,7 @@ export function marksFor(file: PageFile, { lastPage, pageBytes }: Snapshot): Pag
  * The newer one of both roots. A transaction that writes anything writes one of them anew, so it is the
  * head page's own transaction; another one tells that the head page is damaged.
  */
-export function rootTransaction(file: PageFile, snapshot: Snapshot): number {
+function rootTransaction(file: PageFile, snapshot: Snapshot): number {
   return Math.max(
     transactionOf(file, snapshot, snapshot.main),
     transactionOf(file, snapshot, snapshot.free),

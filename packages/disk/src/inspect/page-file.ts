@@ -31,8 +31,11 @@ export class PageFile {
     const end = at + pageBytes
     if (end > this.sizeBytes) return null
     if (at < this.#windowAt || end > this.#windowEnd) {
+      const ahead = at - this.#windowEnd
+      const ascends = ahead > -pageBytes && ahead < WINDOW_BYTES
+      const window = ascends ? this.#window : this.#window.subarray(0, pageBytes)
       this.#windowAt = at
-      this.#windowEnd = at + this.#fill(this.#window, at)
+      this.#windowEnd = at + this.#fill(window, at)
       if (end > this.#windowEnd) return null
     }
     return this.#window.subarray(at - this.#windowAt, end - this.#windowAt)

@@ -11,6 +11,8 @@ import type { PageFile } from './page-file.js'
 export interface Snapshots {
   /** What the library would open, where its head pages can be trusted. */
   readonly picked: Snapshot | null
+  /** What both head pages say. */
+  readonly heads: readonly Snapshot[]
   /** Why they cannot be. */
   readonly problem: string | null
   /** Null where no head page tells. */
@@ -26,9 +28,9 @@ export function readSnapshots(
 ): Snapshots {
   const head = file.read(0, LARGEST_HEAD_BYTES)
   const first = snapshotOf(head, 0)
-  if (typeof first === 'string') return { picked: null, problem: first, pageBytes: null }
+  if (typeof first === 'string') return { picked: null, heads: [], problem: first, pageBytes: null }
   const { pageBytes } = first
-  const bad = (problem: string): Snapshots => ({ picked: null, problem, pageBytes })
+  const bad = (problem: string): Snapshots => ({ picked: null, heads: [], problem, pageBytes })
   const second = snapshotOf(head.subarray(pageBytes), 1)
   if (typeof second === 'string') return bad(second)
   if (second.pageBytes !== pageBytes) return bad('the head pages differ in the size of a page')
@@ -46,7 +48,8 @@ export function readSnapshots(
     if (picked.pageBytes !== pageBytes) return bad('the synced head has another size of a page')
   }
   const flags = treeFlagsProblem(picked)
-  return flags === null ? { picked, problem: null, pageBytes } : bad(flags)
+  const heads = [first, second]
+  return flags === null ? { picked, heads, problem: null, pageBytes } : bad(flags)
 }
 
 /** What the library takes from the machine's boot id: `strtoll(…, 16)`, so its first group (`mdb_env_open`). */
