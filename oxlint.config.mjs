@@ -308,7 +308,7 @@ export default defineConfig({
       rules: { 'no-console': 'error' },
     },
     {
-      files: ['e2e/**', 'examples/**'],
+      files: ['e2e/**', 'bench/**', 'examples/**'],
       rules: {
         'no-restricted-imports': [
           'error',

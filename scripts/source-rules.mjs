@@ -12,9 +12,9 @@ import { ROOT } from './run.mjs'
 const MAY_HAVE_STATE = new Set(['packages/client/src/realtime.ts'])
 const EMPTY_NAMES = /^(utils?|helpers?|types|common|constants|misc)\.tsx?$/
 
-/** @param {string} root @returns {string[]} all TypeScript sources of packages, examples and e2e */
+/** @param {string} root @returns {string[]} all TypeScript sources of packages, examples, e2e and bench */
 export function sourceFiles(root) {
-  return ['packages', 'examples', 'e2e']
+  return ['packages', 'examples', 'e2e', 'bench']
     .map((folder) => join(root, folder))
     .filter((folder) => existsSync(folder))
     .flatMap((folder) => readdirSync(folder, { withFileTypes: true, recursive: true }))

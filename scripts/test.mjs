@@ -79,7 +79,7 @@ const CHECKS = [
   check('lint', 'lint, walls and cycles (oxlint)', () =>
     runTool(
       'oxlint',
-      ['-c', 'oxlint.config.mjs', 'packages', 'examples', 'e2e', 'scripts'],
+      ['-c', 'oxlint.config.mjs', 'packages', 'examples', 'e2e', 'bench', 'scripts'],
       captured,
     ),
   ),
@@ -91,6 +91,13 @@ const CHECKS = [
   check('contract', 'rules of the contract against tests', script('contract-coverage')),
   check('docs', 'code blocks of the pages', script('compile-docs')),
   suite('pack', 'packed packages, as a user gets them', ['scripts/pack-check.mjs']),
+  check('bench', 'the benchmark runs and counts exactly', () =>
+    run(
+      process.execPath,
+      ['scripts/bench.mjs', '--quick', '--out', join(scratch, 'bench')],
+      captured,
+    ),
+  ),
   suite('unit', 'tests of the packages', [
     VITEST,
     'run',

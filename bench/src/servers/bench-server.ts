@@ -1,0 +1,28 @@
+/** Who is measured. */
+export const CONTENDERS = [
+  'ours',
+  'socket-io',
+  'ws-naive',
+  'ws-joined',
+  'ours-disk-always',
+  'ours-disk-interval',
+] as const
+export type Contender = (typeof CONTENDERS)[number]
+
+export interface ServerOptions {
+  /** 0: any free one. */
+  readonly port: number
+  /** The directory of a durable broker. */
+  readonly dataDir: string | null
+  /** The limits that a user gets; else rates and numbers are so high that none is met. */
+  readonly defaultLimits: boolean
+}
+
+/** One server under load, in a process of its own. */
+export interface BenchServer {
+  readonly port: number
+  readonly stop: () => Promise<void>
+}
+
+/** The key of every token in a run. */
+export const TOKEN_SECRET = 'benchmark-secret-of-32-bytes-and-more'
