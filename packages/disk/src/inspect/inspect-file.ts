@@ -47,7 +47,7 @@ function inspectSnapshot(file: PageFile, snapshot: Snapshot): void {
   const marks = marksFor(file, snapshot)
   if (marks === null)
     return problem(`it has ${file.sizeBytes} bytes for ${snapshot.lastPage} pages`)
-  walkTree({ file, snapshot, kind: 'main', marks, problem, leaf: () => undefined })
+  walkTree({ file, snapshot, kind: 'main', marks, problem })
   const free = new FreeList(file, snapshot)
   walkTree({
     file,

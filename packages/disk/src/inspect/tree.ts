@@ -1,5 +1,14 @@
 import { KEY_BYTES } from '../keys.js'
-import { HEADER_BYTES, headerOf, PAGE, type Snapshot, type TreeFacts } from './format.js'
+import {
+  HEADER_BYTES,
+  headerOf,
+  NODE_BYTES,
+  ON_OVERFLOW,
+  OVERFLOW_REF_BYTES,
+  PAGE,
+  type Snapshot,
+  type TreeFacts,
+} from './format.js'
 import { branchNodeAt, countOf, leafNodeAt, pointerAt, type LeafNode } from './nodes.js'
 import type { PageFile } from './page-file.js'
 import { Tiling } from './tiling.js'
@@ -20,8 +29,8 @@ export interface TreeParts {
   readonly marks: PageMarks
   /** Something does not fit; what is under it is left out. May throw to end the walk. */
   readonly problem: (text: string) => void
-  /** A leaf page that is as it should be. */
-  readonly leaf: (page: Buffer, number: number, nodes: readonly LeafNode[]) => void
+  /** A leaf page that is as it should be. Looking at pages alone is much quicker. */
+  readonly leaf?: (page: Buffer, number: number, nodes: readonly LeafNode[]) => void
 }
 
 /** A page and the keys that may be under it: `from` on, without `end`. */
@@ -150,53 +159,72 @@ function childrenOf(reached: Reached, parts: TreeParts, walk: Walk): Reached[] {
 function readLeaf(reached: Reached, parts: TreeParts, { counts, tiling }: Walk): void {
   const page = claim(reached, parts, 'page')
   if (page === null) return
-  const nodes = leafNodes(page, reached, parts.kind, tiling)
-  if (typeof nodes === 'string') {
-    parts.problem(`page ${reached.number}: ${nodes}`)
+  const large: number[] = []
+  const checked = checkLeaf(page, reached, { kind: parts.kind, tiling, large })
+  if (typeof checked === 'string') {
+    parts.problem(`page ${reached.number}: ${checked}`)
     return
   }
   counts.leafPages += 1
-  counts.entries += nodes.length
-  for (const { overflow } of nodes) {
-    if (overflow === null) continue
-    if (claimOverflow(overflow, parts)) counts.overflowPages += overflow.pages
+  counts.entries += checked
+  for (const at of large) {
+    const overflow = leafNodeAt(page, at)?.overflow ?? null
+    if (overflow === null) parts.problem(`page ${reached.number}: a value without its pages`)
+    else if (claimOverflow(overflow, parts)) counts.overflowPages += overflow.pages
   }
-  parts.leaf(page, reached.number, nodes)
+  if (parts.leaf === undefined) return
+  const nodes = Array.from({ length: checked }, (_, index) =>
+    leafNodeAt(page, pointerAt(page, index)),
+  )
+  parts.leaf(
+    page,
+    reached.number,
+    nodes.filter((node) => node !== null),
+  )
 }
 
-function leafNodes(
+/**
+ * How many nodes a leaf page has, or what is wrong with it; into `large` go the places of nodes whose
+ * values are on other pages. Makes no object for a node: a large store has millions.
+ */
+function checkLeaf(
   page: Buffer,
   reached: Reached,
-  kind: 'main' | 'free',
-  tiling: Tiling,
-): LeafNode[] | string {
+  { kind, tiling, large }: { kind: 'main' | 'free'; tiling: Tiling; large: number[] },
+): number | string {
   const count = headerProblem(page, reached, PAGE.leaf)
   if (typeof count === 'string') return count
   if (count < 1) return 'a leaf page without a node'
   tiling.begin()
-  const nodes: LeafNode[] = []
-  const expected = KEY_LENGTHS[kind]
+  const keyBytes = KEY_LENGTHS[kind]
+  const lastStart = page.length - NODE_BYTES - keyBytes
+  let [first, before] = [0, 0]
   for (let index = 0; index < count; index += 1) {
-    const at = pointerAt(page, index)
-    const node = leafNodeAt(page, at)
-    if (node === null || at < HEADER_BYTES) return 'a node outside of the page'
-    if (node.keyBytes !== expected) return `a key of ${node.keyBytes} bytes`
-    const before = nodes[index - 1]
-    if (before !== undefined && !isAscending(page, before.keyAt, node.keyAt, kind)) {
-      return 'a key out of order'
-    }
-    tiling.add(at, node.end)
-    nodes.push(node)
+    const at = u16At(page, HEADER_BYTES + index * 2) + HEADER_BYTES
+    if (at > lastStart) return 'a node outside of the page'
+    const flags = u16At(page, at + 4)
+    const isLarge = flags === ON_OVERFLOW
+    if (flags > ON_OVERFLOW || u16At(page, at + 6) !== keyBytes) return 'a node that cannot be one'
+    const valueBytes = isLarge ? OVERFLOW_REF_BYTES : u16At(page, at) + u16At(page, at + 2) * 65_536
+    const end = at + NODE_BYTES + keyBytes + valueBytes
+    if (end > page.length) return 'a node outside of the page'
+    const keyAt = at + NODE_BYTES
+    if (index > 0 && !isAscending(page, before, keyAt, kind)) return 'a key out of order'
+    if (index === 0) first = keyAt
+    before = keyAt
+    if (isLarge) large.push(at)
+    tiling.add(at, end + (end & 1))
   }
-  for (const node of [nodes[0], nodes.at(-1)]) {
-    const key = node === undefined ? null : keyText(page, node.keyAt, node.keyBytes, kind)
+  for (const keyAt of [first, before]) {
+    const key = keyText(page, keyAt, keyBytes, kind)
     if (key === null || !isBetween(key, reached.from, reached.end)) return 'a key of another page'
   }
   const { upper } = headerOf(page)
-  return tiling.isWhole(upper + HEADER_BYTES, page.length)
-    ? nodes
-    : 'nodes that overlap or leave holes'
+  const isWhole = tiling.isWhole(upper + HEADER_BYTES, page.length)
+  return isWhole ? count : 'nodes that overlap or leave holes'
 }
+
+const u16At = (page: Buffer, at: number): number => (page[at] ?? 0) | ((page[at + 1] ?? 0) << 8)
 
 /** Whether a key is below another one of the same page; both have the length of their kind. */
 function isAscending(page: Buffer, one: number, other: number, kind: 'main' | 'free'): boolean {
