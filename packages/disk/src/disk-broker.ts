@@ -249,13 +249,13 @@ export class DiskBroker implements Broker {
     this.#state = 'closed'
     this.#cancelSweep()
     if (typeof before === 'string') return
-    const { opened, appends, lock, mark, sink } = before
+    const { appends, lock, mark, sink } = before
     sink.state('down')
     noteUses(before)
     await appends.close()
-    const clean = await this.#noteEnd(before)
-    await opened.store.close()
-    if (clean) mark.write()
+    const noted = await this.#noteEnd(before)
+    const clean = await closeStore(before)
+    if (noted && clean) mark.write()
     await lock.release()
   }
 
@@ -318,6 +318,17 @@ export class DiskBroker implements Broker {
       appends.commitRest()
       this.#sweepLater(running)
     }
+  }
+}
+
+/** False where its last commit failed. */
+async function closeStore({ opened, logger }: Running): Promise<boolean> {
+  try {
+    await opened.store.close()
+    return true
+  } catch (error) {
+    logger.warn('the store was closed after a commit that failed', { error: String(error) })
+    return false
   }
 }
 

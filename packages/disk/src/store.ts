@@ -97,9 +97,13 @@ export class Store {
     }
   }
 
+  /** Rejects where the last commit failed; it is closed all the same. */
   async close(): Promise<void> {
-    await this.#database.flushed
-    await this.#database.close()
+    try {
+      await this.#database.flushed
+    } finally {
+      await this.#database.close()
+    }
   }
 }
 
