@@ -10,7 +10,7 @@ export const USAGE = `npm run bench -- [options]
   --seconds 1.5             how long each steady load is measured
   --out DIR                 default bench/results
   --name NAME               of the result files; default: the date
-  --data DIR                where durable brokers store; default: the system's temporary directory
+  --data DIR                where durable brokers store; default: bench/.data
   --quick                   a smoke test of a few seconds
   --list                    scenarios and cells`
 
@@ -20,7 +20,7 @@ export interface Plan {
   readonly measureMs: number
   readonly out: string
   readonly name: string | null
-  readonly data: string | null
+  readonly data: string
 }
 
 function positive(name: string, text: string): number {
@@ -61,7 +61,7 @@ function narrow(
 }
 
 /** The plan that a command line asks for; null: it asks for the list of scenarios. */
-export function planOf(args: readonly string[], defaultOut: string): Plan | null {
+export function planOf(args: readonly string[], defaults: Pick<Plan, 'out' | 'data'>): Plan | null {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -105,8 +105,8 @@ export function planOf(args: readonly string[], defaultOut: string): Plan | null
       .filter((scenario) => scenario.cells.length > 0),
     pairs: Math.ceil(positive('pairs', values.pairs ?? (values.quick ? '1' : '5'))),
     measureMs: positive('seconds', values.seconds ?? (values.quick ? '0.2' : '1.5')) * 1_000,
-    out: values.out ?? defaultOut,
+    out: values.out ?? defaults.out,
     name: values.name ?? null,
-    data: values.data ?? null,
+    data: values.data ?? defaults.data,
   }
 }

@@ -10,7 +10,9 @@ import { resultsText } from './report/table.js'
 import { runPlan } from './runner.js'
 import { SCENARIOS } from './scenarios/registry.js'
 
-const RESULTS = fileURLToPath(new URL('../results', import.meta.url))
+const folder = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url))
+/** Beside the sources, so that what is stored is on the same disk as they are. */
+const DEFAULTS = { out: folder('results'), data: folder('.data') }
 
 function listScenarios(): void {
   const lines = SCENARIOS.map(
@@ -31,7 +33,7 @@ function write(results: Results, out: string, name: string): string {
 
 /** Exit code: 1 where a run failed, among others because a count was not exact. */
 async function main(args: readonly string[]): Promise<number> {
-  const plan = planOf(args, RESULTS)
+  const plan = planOf(args, DEFAULTS)
   if (plan === null) {
     listScenarios()
     return 0

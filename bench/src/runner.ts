@@ -1,6 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Plan } from './command-line.js'
 import type { LoadCommand } from './load/main.js'
@@ -36,6 +35,7 @@ export async function runPlan(plan: Plan, cores: Cores): Promise<ScenarioRuns[]>
   const runs = plan.scenarios.flatMap(({ cells }) => cells.map(({ runners }) => runners.length))
   const progress = new Progress(runs.reduce((sum, count) => sum + count, 0) * plan.pairs)
   const results: ScenarioRuns[] = []
+  mkdirSync(plan.data, { recursive: true })
   for (const scenario of plan.scenarios) {
     const cells: CellRuns[] = []
     for (const cell of scenario.cells) {
@@ -80,7 +80,7 @@ async function runOnce(
   plan: Plan,
   cores: Cores,
 ): Promise<Measured> {
-  const dataDir = mkdtempSync(join(plan.data ?? tmpdir(), 'realtime-bench-'))
+  const dataDir = mkdtempSync(join(plan.data, 'run-'))
   const load = new Child({ module: LOAD_MODULE, core: cores.load })
   const context = { serverCore: cores.server, measureMs: plan.measureMs, dataDir }
   const command: LoadCommand = { scenario, cell, runner, context }

@@ -12,6 +12,9 @@ export interface ClientHandlers {
 /** Called with the acknowledgement's text. */
 type OnAck = (text: string) => void
 
+/** The connection ended before an answer came. */
+export class ConnectionLost extends Error {}
+
 /** One connection with a token of its own, that sends requests and hands on what it gets. */
 export class Client {
   readonly #dialect: Dialect
@@ -19,6 +22,7 @@ export class Client {
   readonly #connection: RawConnection
   readonly #token: string
   readonly #answers = new Map<number, OnAck>()
+  readonly #requests = new Set<(error: ConnectionLost) => void>()
   #outgoing: Buffer[] = []
   #reading = false
   #nextId = 1
@@ -67,8 +71,23 @@ export class Client {
     if (!this.#reading) this.#flush()
   }
 
-  request(text: (id: number) => string): Promise<string> {
-    return new Promise((resolve) => this.send(text, resolve))
+  /**
+   * Rejects with `ConnectionLost` where the connection ends before. `onAck` runs before anything that
+   * came after the acknowledgement is looked at; what it throws rejects.
+   */
+  request(text: (id: number) => string, onAck?: OnAck): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#requests.add(reject)
+      this.send(text, (ack) => {
+        this.#requests.delete(reject)
+        try {
+          onAck?.(ack)
+          resolve(ack)
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)))
+        }
+      })
+    })
   }
 
   /** Several requests that leave with one write. */
@@ -127,7 +146,9 @@ export class Client {
   #onEnd(why: string): void {
     const refused = this.#refused
     this.#refused = null
-    if (refused !== null) refused(new Error(why))
+    for (const reject of this.#requests) reject(new ConnectionLost(why))
+    this.#requests.clear()
+    if (refused !== null) refused(new ConnectionLost(why))
     else if (!this.#closed) this.#handlers.onEnd(why)
   }
 

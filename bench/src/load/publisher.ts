@@ -20,14 +20,26 @@ export class Publisher {
   #running = false
   #failure: Error | null = null
 
-  constructor(client: Client, dialect: Dialect, topics: readonly PublisherTopic[], window: number) {
+  constructor(
+    client: Client,
+    dialect: Dialect,
+    topics: readonly PublisherTopic[],
+    window: number,
+    sent: readonly number[] = [],
+  ) {
     this.#client = client
     this.#dialect = dialect
     this.#topics = topics
     this.#window = window
-    this.#sent = topics.map(() => 0)
+    this.#sent = topics.map((_, at) => sent[at] ?? 0)
   }
 
+  /** The last number of each topic. */
+  get numbers(): readonly number[] {
+    return this.#sent
+  }
+
+  /** Publications of this object. */
   get sent(): number {
     return this.#acknowledged + this.#waiting
   }

@@ -25,7 +25,7 @@ export class ServerProcess {
     const command: ServerCommand = {
       do: 'start',
       contender,
-      options: { port: 0, dataDir: null, defaultLimits: false, ...options },
+      options: { port: 0, dataDir: null, ...options },
     }
     return new ServerProcess(child, await child.ask<number>(command))
   }

@@ -17,6 +17,8 @@ export interface CellResult {
 export interface ScenarioResult {
   readonly id: string
   readonly title: string
+  /** Whom the others are compared with. */
+  readonly reference: string
   readonly metrics: readonly { key: string; title: string; better: 'less' | 'more' }[]
   readonly cells: readonly CellResult[]
 }
@@ -47,6 +49,7 @@ const cellResult = ({ cell, runs }: CellRuns): CellResult => ({
 export const scenarioResult = ({ scenario, cells }: ScenarioRuns): ScenarioResult => ({
   id: scenario.id,
   title: scenario.title,
+  reference: scenario.reference,
   metrics: [...scenario.metrics],
   cells: cells.map(cellResult),
 })

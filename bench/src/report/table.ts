@@ -3,9 +3,6 @@ import type { Summary } from '../statistics.js'
 import { numberText } from './number-text.js'
 import type { CellResult, Results, RunnerResult, ScenarioResult } from './results.js'
 
-/** Who the others are compared with. */
-export const REFERENCE = 'socket-io'
-
 const cellText = (summary: Summary | undefined): string =>
   summary === undefined
     ? '–'
@@ -21,7 +18,7 @@ function ratioText(value: Summary | undefined, reference: Summary | undefined): 
 
 function rowsOf(scenario: ScenarioResult, { cell, runners }: CellResult): string[][] {
   const primary = scenario.metrics[0]?.key ?? ''
-  const reference = runners.find(({ runner }) => runner === REFERENCE)?.metrics[primary]
+  const reference = runners.find(({ runner }) => runner === scenario.reference)?.metrics[primary]
   return runners.map((result: RunnerResult, at) => [
     at === 0 ? cell : '',
     result.runner,
@@ -47,7 +44,7 @@ function scenarioText(scenario: ScenarioResult): string {
     'cell',
     'server',
     ...scenario.metrics.map(({ title }) => title),
-    `to ${REFERENCE}`,
+    `to ${scenario.reference}`,
     '',
   ]
   const rows = scenario.cells.flatMap((cell) => rowsOf(scenario, cell))

@@ -1,3 +1,5 @@
+import { DISK } from './disk.js'
+import { RECOVERY } from './recovery.js'
 import type { Cell, Scenario } from './scenario.js'
 import { FAN_OUT, GROWTH, PUBLISH, ROOMS, SMOKE, TOPICS_OF_ONE } from './steady.js'
 
@@ -8,6 +10,8 @@ export const SCENARIOS: readonly Scenario[] = [
   PUBLISH,
   TOPICS_OF_ONE,
   GROWTH,
+  DISK,
+  RECOVERY,
   SMOKE,
 ]
 

@@ -31,6 +31,8 @@ export interface Metric {
 export interface Scenario {
   readonly id: string
   readonly title: string
+  /** Whom the others are compared with. */
+  readonly reference: Runner
   /** The first one is the one that is drawn and compared. */
   readonly metrics: readonly [Metric, ...Metric[]]
   readonly cells: readonly Cell[]

@@ -9,7 +9,7 @@ const CPU_PER_DELIVERY: Metric = {
   title: 'server CPU s per million deliveries',
   better: 'less',
 }
-const CPU_PER_PUBLISH: Metric = {
+export const CPU_PER_PUBLISH: Metric = {
   key: 'cpuPerMillionPublishes',
   title: 'server CPU s per million publishes',
   better: 'less',
@@ -42,6 +42,7 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, ind
 export const FAN_OUT: Scenario = {
   id: 'fan-out',
   title: 'One topic: subscribers × publications un-acknowledged',
+  reference: 'socket-io',
   metrics: [CPU_PER_DELIVERY, DELIVERIES, LONGEST_TURN],
   cells: [200, 1_000, 5_000].flatMap((readers) =>
     [1, 16, 64].map((window) => flowCell(`${readers}x${window}`, ALL, oneTopic(readers, window))),
@@ -54,6 +55,7 @@ const PUBLISHERS = 50
 export const ROOMS: Scenario = {
   id: 'rooms',
   title: '1,000 clients in 100 rooms of 10, 50 publishers',
+  reference: 'socket-io',
   metrics: [CPU_PER_DELIVERY, DELIVERIES],
   cells: [1, 4].map((window) =>
     flowCell(`window-${window}`, ALL, {
@@ -69,6 +71,7 @@ export const ROOMS: Scenario = {
 export const PUBLISH: Scenario = {
   id: 'publish',
   title: 'Publish and acknowledgement, no subscribers, 50 publishers',
+  reference: 'socket-io',
   metrics: [CPU_PER_PUBLISH, PUBLISHES],
   cells: [1, 16].map((window) =>
     flowCell(`window-${window}`, ALL, {
@@ -86,6 +89,7 @@ const TOPICS = 10
 export const TOPICS_OF_ONE: Scenario = {
   id: 'topics',
   title: '200 connections in the same 10 topics (ws-joined: one write a topic)',
+  reference: 'socket-io',
   metrics: [CPU_PER_DELIVERY, DELIVERIES],
   cells: [
     flowCell('10-topics', ALL, {
@@ -103,6 +107,7 @@ const BUSY = 10
 export const GROWTH: Scenario = {
   id: 'growth',
   title: 'Open channels of which 10 are busy, 20 subscribers each',
+  reference: 'socket-io',
   metrics: [CPU_PER_DELIVERY, DELIVERIES],
   cells: [0, 9_990].map((quietTopics) =>
     flowCell(`${BUSY + quietTopics}-channels`, ['ours', 'socket-io'], {
@@ -120,6 +125,7 @@ export const GROWTH: Scenario = {
 export const SMOKE: Scenario = {
   id: 'smoke',
   title: 'A check of the benchmark itself: 20 subscribers',
+  reference: 'socket-io',
   metrics: [CPU_PER_DELIVERY, DELIVERIES],
   cells: [flowCell('20x4', ALL, oneTopic(20, 4))],
 }

@@ -14,8 +14,6 @@ export interface ServerOptions {
   readonly port: number
   /** The directory of a durable broker. */
   readonly dataDir: string | null
-  /** The limits that a user gets; else rates and numbers are so high that none is met. */
-  readonly defaultLimits: boolean
 }
 
 /** One server under load, in a process of its own. */

@@ -45,7 +45,7 @@ export async function startOurs(
       },
     ],
     broker: brokerOf(contender, options.dataDir),
-    limits: options.defaultLimits ? {} : OPEN_LIMITS,
+    limits: OPEN_LIMITS,
   })
   const http = newHttpServer()
   await service.attach(http)
