@@ -71,19 +71,79 @@ class Pipe {
 }
 
 /** One connection through the proxy. */
-interface Pair {
-  readonly ends: readonly [Socket, Socket]
-  readonly pipes: Readonly<Record<Direction, Pipe>>
+export class Wire {
+  readonly #client: Socket
+  readonly #server: Socket
+  readonly #pipes: Readonly<Record<Direction, Pipe>>
   /** The server's end is kept open though the client's is gone. */
-  stranded: boolean
+  #stranded = false
+  /** Both ends are gone. */
+  readonly ended: Promise<void>
+
+  constructor(client: Socket, server: Socket, { delayMs }: { delayMs: number }) {
+    this.#client = client
+    this.#server = server
+    this.#pipes = { up: new Pipe(client, server), down: new Pipe(server, client) }
+    this.delay(delayMs)
+    for (const end of [client, server]) {
+      end.setNoDelay(true)
+      // A reset is what this is for; `close` follows.
+      end.on('error', () => undefined)
+    }
+    this.ended = new Promise((resolve) => {
+      const end = (): void => {
+        for (const way of BOTH) this.#pipes[way].stop()
+        client.destroy()
+        if (this.#stranded) return
+        server.destroy()
+        resolve()
+      }
+      client.on('close', end)
+      server.on('close', () => {
+        this.#stranded = false
+        end()
+      })
+    })
+  }
+
+  /** Bytes that went through. */
+  bytes(direction: Direction): number {
+    return this.#pipes[direction].bytes
+  }
+
+  cut(): void {
+    for (const end of [this.#client, this.#server]) end.resetAndDestroy()
+  }
+
+  strand(): void {
+    this.#stranded = true
+    this.#client.resetAndDestroy()
+  }
+
+  /**
+   * Nothing gets through any more. Whoever closes its end of a wire that is stalled both ways is
+   * not heard of at the other one until it flows.
+   */
+  stall(...directions: Direction[]): void {
+    for (const way of directions.length === 0 ? BOTH : directions) this.#pipes[way].stall(true)
+  }
+
+  /** What was stalled goes on where it stood. */
+  flow(...directions: Direction[]): void {
+    for (const way of directions.length === 0 ? BOTH : directions) this.#pipes[way].stall(false)
+  }
+
+  delay(ms: number): void {
+    for (const way of BOTH) this.#pipes[way].delayMs = ms
+  }
 }
 
 /** A line between client and server that a test can cut, stall and slow down. */
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server
   readonly #target: () => number
-  readonly #pairs = new Set<Pair>()
-  readonly #stalled: Record<Direction, boolean> = { up: false, down: false }
+  readonly #wires = new Set<Wire>()
+  readonly #stalled = new Set<Direction>()
   #delayMs = 0
   #open = true
   /** Connections that were tried, those that were turned away included. */
@@ -105,44 +165,49 @@ export class TcpProxy implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  get connections(): number {
-    return this.#pairs.size
+  /** The connections there are, the oldest first. */
+  get wires(): readonly Wire[] {
+    return [...this.#wires]
   }
 
   /** Bytes that went through the connections there are. */
   bytes(direction: Direction): number {
-    let total = 0
-    for (const { pipes } of this.#pairs) total += pipes[direction].bytes
-    return total
+    return this.wires.reduce((total, wire) => total + wire.bytes(direction), 0)
   }
 
   /** Ends every connection at once, without a farewell. New ones are let in. */
   cut(): void {
-    for (const { ends } of this.#pairs) for (const end of ends) end.resetAndDestroy()
+    for (const wire of this.#wires) wire.cut()
   }
 
   /** As `cut`, but the server does not notice: its ends stay open, and nothing comes of them. */
   strand(): void {
-    for (const pair of this.#pairs) {
-      pair.stranded = true
-      pair.ends[0].resetAndDestroy()
-    }
+    for (const wire of this.#wires) wire.strand()
   }
 
   /** Nothing gets through any more, on connections that are there and on new ones. */
   stall(...directions: Direction[]): void {
-    for (const direction of directions.length === 0 ? BOTH : directions) this.#set(direction, true)
+    for (const direction of directions.length === 0 ? BOTH : directions) {
+      this.#stalled.add(direction)
+      for (const wire of this.#wires) wire.stall(direction)
+    }
   }
 
   /** What was stalled goes on where it stood. */
   flow(): void {
-    for (const direction of BOTH) this.#set(direction, false)
+    this.#stalled.clear()
+    for (const wire of this.#wires) wire.flow()
+  }
+
+  /** What is stalled stays so, but new connections flow. */
+  flowAnew(): void {
+    this.#stalled.clear()
   }
 
   /** Everything takes so long in each direction. */
   delay(ms: number): void {
     this.#delayMs = ms
-    for (const { pipes } of this.#pairs) for (const way of BOTH) pipes[way].delayMs = ms
+    for (const wire of this.#wires) wire.delay(ms)
   }
 
   /** New connections are cut at once. */
@@ -160,37 +225,14 @@ export class TcpProxy implements AsyncDisposable {
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
-  #set(direction: Direction, stalled: boolean): void {
-    this.#stalled[direction] = stalled
-    for (const { pipes } of this.#pairs) pipes[direction].stall(stalled)
-  }
-
   #accept(client: Socket): void {
     this.attempts += 1
     if (!this.#open) return void client.resetAndDestroy()
     const server = connect(this.#target(), '127.0.0.1')
-    for (const end of [client, server]) end.setNoDelay(true)
-    const pipes = { up: new Pipe(client, server), down: new Pipe(server, client) }
-    const pair: Pair = { ends: [client, server], pipes, stranded: false }
-    this.#pairs.add(pair)
-    for (const way of BOTH) {
-      pipes[way].delayMs = this.#delayMs
-      if (this.#stalled[way]) pipes[way].stall(true)
-    }
-    const end = (): void => {
-      for (const way of BOTH) pipes[way].stop()
-      client.destroy()
-      if (pair.stranded) return
-      this.#pairs.delete(pair)
-      server.destroy()
-    }
-    client.on('close', end)
-    server.on('close', () => {
-      pair.stranded = false
-      end()
-    })
-    // A reset is what this is for; `close` follows.
-    for (const socket of pair.ends) socket.on('error', () => undefined)
+    const wire = new Wire(client, server, { delayMs: this.#delayMs })
+    this.#wires.add(wire)
+    void wire.ended.then(() => this.#wires.delete(wire))
+    if (this.#stalled.size > 0) wire.stall(...this.#stalled)
   }
 }
 

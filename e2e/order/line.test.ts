@@ -215,6 +215,31 @@ describe('the line is gone for a while', () => {
     },
   )
 
+  test('[C5][P2][P4][P5] dead on the way there only: the heartbeat finds it', async () => {
+    await using world = await World.start({ heartbeatInterval: 1_000 })
+    const line = await world.line()
+    const runtime = virtualRuntime()
+    const client = await world.join('ada', { url: line.url, runtime })
+    const heard = await Reader.live(client, TOPIC)
+    line.stall('up')
+    const ack = client.publish(TOPIC, 'mine')
+    await runtime.advance(500)
+    await world.service.publish(TOPIC, 'meanwhile')
+    await heard.received(1)
+    expect(heard.payloads).toEqual(['meanwhile'])
+    await runtime.advance(500 + 9_999)
+    expect(client.status).toBe('connected')
+    await runtime.advance(1)
+    expect(client.status).toBe('reconnecting')
+    line.flow()
+    await runtime.advance(200)
+
+    expect(await within(ack, 'the acknowledgement')).toMatchObject({ seq: 2 })
+    await heard.received(2)
+    expect([heard.payloads, heard.gaps]).toEqual([['meanwhile', 'mine'], []])
+    expect(client.getStats().reconnectCount).toBe(1)
+  })
+
   test('[C5] slow, but alive: it is no dead line', async () => {
     await using world = await World.start({ heartbeatInterval: 1_000 })
     const line = await world.line()
