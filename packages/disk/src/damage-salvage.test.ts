@@ -2,6 +2,9 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Topic } from '@bmt-central/realtime-protocol'
+import { headerOf, PAGE } from './inspect/format.js'
+import { pointerAt } from './inspect/nodes.js'
+import { KEY_BYTES } from './keys.js'
 import { growingCopy } from './salvage/replace-store.js'
 import { salvageFile } from './salvage/salvage-file.js'
 import {
@@ -132,8 +135,55 @@ test('[P2][P3][P6] flips in head, branch and overflow pages, near the end and in
     const sum = Object.values(served.kept).reduce((all, each) => all + each, 0)
     expect({ name, wrong: served.wrong }).toEqual({ name, wrong: [] })
     expect({ name, sum }).toEqual({ name, sum: Math.max(sum, atLeast) })
+    // What retention has dropped does not come back.
+    expect({ name, short: served.kept['short'] }).toEqual({
+      name,
+      short: Math.min(10, served.kept['short'] ?? 0),
+    })
     await folder.closeAll()
   }
+})
+
+test('[P2][P3][P6] a branch page that leads to an earlier version of a leaf page is noticed', async () => {
+  const { bytes, branchPages, leafPages } = written()
+  const rangeOf = (number: number): string[] => {
+    const page = bytes.subarray(number * PAGE_BYTES, (number + 1) * PAGE_BYTES)
+    const count = page.readUInt16LE(20) / 2
+    return [0, count - 1].map((index) => {
+      const at = pointerAt(page, index) + 8
+      return page.toString('latin1', at, at + KEY_BYTES)
+    })
+  }
+  const pages = Array.from({ length: bytes.length / PAGE_BYTES }, (_, number) => number)
+  const stale = pages.filter((number) => {
+    const header = headerOf(bytes.subarray(number * PAGE_BYTES))
+    const isLeaf = header.number === number && header.flags === PAGE.leaf
+    return (
+      isLeaf &&
+      !leafPages.includes(number) &&
+      rangeOf(number).every((key) => key.length === KEY_BYTES)
+    )
+  })
+  let tried = 0
+  for (const branch of branchPages) {
+    const page = bytes.subarray(branch * PAGE_BYTES, (branch + 1) * PAGE_BYTES)
+    for (let index = 0; index < page.readUInt16LE(20) / 2; index += 1) {
+      const at = pointerAt(page, index)
+      const child = page.readUIntLE(at, 6)
+      const [first = '', last = ''] = rangeOf(child)
+      const earlier = stale.find((number) =>
+        rangeOf(number).every((key) => key >= first && key <= last),
+      )
+      if (earlier === undefined) continue
+      tried += 1
+      const misled = Buffer.from(bytes)
+      misled.writeUIntLE(earlier, branch * PAGE_BYTES + at, 6)
+      const served = await serveDamaged(folder, written(), misled)
+      expect({ child, wrong: served.wrong }).toEqual({ child, wrong: [] })
+      await folder.closeAll()
+    }
+  }
+  expect(tried).toBeGreaterThan(0)
 })
 
 /** Of each kind of place. By hand for more: DISK_DAMAGE_CASES=500. */
