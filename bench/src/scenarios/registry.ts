@@ -1,4 +1,6 @@
+import { CONNECT, IDLE } from './connections.js'
 import { DISK } from './disk.js'
+import { LATENCY } from './latency.js'
 import { RECOVERY } from './recovery.js'
 import type { Cell, Scenario } from './scenario.js'
 import { FAN_OUT, GROWTH, PUBLISH, ROOMS, SMOKE, TOPICS_OF_ONE } from './steady.js'
@@ -10,6 +12,9 @@ export const SCENARIOS: readonly Scenario[] = [
   PUBLISH,
   TOPICS_OF_ONE,
   GROWTH,
+  IDLE,
+  CONNECT,
+  LATENCY,
   DISK,
   RECOVERY,
   SMOKE,
