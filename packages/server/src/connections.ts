@@ -9,15 +9,15 @@ import type { ResolvedOptions } from './options.js'
 import type { RequestContext } from './requests/context.js'
 import { dispatch } from './requests/dispatch.js'
 import { tellBroker } from './requests/leaving.js'
-import type { TurnFlusher } from './transport/outlet.js'
 import type { Peer } from './transport/peer.js'
 import type { PeerHandler, TransportEvents } from './transport/socket-io.js'
+import type { Turn } from './transport/turn.js'
 
 /** What the life of connections needs. */
 export interface ConnectionsWiring {
   readonly options: ResolvedOptions
   readonly context: RequestContext
-  readonly flusher: TurnFlusher
+  readonly turn: Turn
   readonly slow: SlowConsumers
   /** Of the broker's start; differs where the idempotency window was lost [P4]. */
   readonly windowEpoch: () => string
@@ -99,7 +99,7 @@ export class Connections {
   }
 
   #opened(peer: Peer, { user, handshake }: { user: User; handshake: Handshake }): PeerHandler {
-    const { options, context, flusher } = this.#wiring
+    const { options, context, turn } = this.#wiring
     const { runtime, limits } = options
     const client = handshake.client ?? {}
     const connection = new Connection(
@@ -108,7 +108,8 @@ export class Connections {
         runtime,
         limits,
         budgets: context.budgets,
-        flusher,
+        turn,
+        ending: () => context.fanOut.spread(),
         ended: (ended, error) => this.#ended(ended, error),
       },
     )

@@ -17,7 +17,7 @@ import {
 import { closingError, Connections } from './connections.js'
 import { catchUp } from './delivery/catch-up.js'
 import { eventMessage } from './delivery/event-json.js'
-import { fanOut } from './delivery/fan-out.js'
+import { FanOut } from './delivery/fan-out.js'
 import { SlowConsumers } from './delivery/slow-consumer.js'
 import { connectionSnapshot } from './hub/connection-snapshot.js'
 import { Hub } from './hub/hub.js'
@@ -31,13 +31,13 @@ import { readHistory } from './requests/history.js'
 import { OwnPublishes } from './requests/own-publishes.js'
 import type { PublishOrder } from './requests/once.js'
 import { channelStats, serverStats } from './stats.js'
-import { TurnFlusher } from './transport/outlet.js'
 import {
   createTransport,
   type CreateTransport,
   type SocketIoServer,
   type Transport,
 } from './transport/socket-io.js'
+import { Turn } from './transport/turn.js'
 
 /** How often slow readers are looked for [L8]. */
 const SLOW_SWEEP_MS = 1_000
@@ -77,6 +77,7 @@ export class RealtimeService {
   readonly #transport: Transport
   readonly #sweeper: Sweeper
   readonly #slow: SlowConsumers
+  readonly #fanOut: FanOut
   readonly #own: OwnPublishes
   readonly #startedAt: number
   #windowEpoch = ''
@@ -103,6 +104,12 @@ export class RealtimeService {
         channelEmpty: ({ topic }) => this.#journal.channelEmpty(topic),
       },
     })
+    const turn = new Turn({
+      nextTurn: (run) => runtime.after(0, run),
+      now: () => runtime.monotonicNow(),
+      failed: (error) => this.#journal.failed(error, 'writing to a connection'),
+    })
+    this.#fanOut = new FanOut({ hub: this.#hub, journal: this.#journal, turn })
     this.#context = {
       hub: this.#hub,
       broker,
@@ -110,6 +117,7 @@ export class RealtimeService {
       budgets: budgetsOf(limits),
       runtime,
       journal: this.#journal,
+      fanOut: this.#fanOut,
       rulesShown: this.#options.wireRules !== null,
       publishing: new Map(),
       unfinished: new Map(),
@@ -119,10 +127,7 @@ export class RealtimeService {
     this.#connections = new Connections({
       options: this.#options,
       context: this.#context,
-      flusher: new TurnFlusher(
-        (run) => runtime.after(0, run),
-        (error) => this.#journal.failed(error, 'writing to a connection'),
-      ),
+      turn,
       slow: this.#slow,
       windowEpoch: () => this.#windowEpoch,
     })
@@ -311,7 +316,7 @@ export class RealtimeService {
       {
         publication: (publication) => {
           try {
-            fanOut(this.#hub, this.#journal, publication)
+            this.#fanOut.publication(publication)
           } catch (error) {
             this.#journal.failed(error, `fan-out of ${publication.topic}`)
           }

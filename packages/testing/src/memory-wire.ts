@@ -131,11 +131,12 @@ export class MemoryWire implements Link, Peer {
 
   // The server's end.
 
-  write({ packets, taken }: Handover): void {
+  write(handover: Handover): void {
     if (this.#serverOver) return
-    for (const packet of packets) this.#toClient.send(() => this.#arriveAtClient(packet))
+    const packets = [...handover.packets, ...(handover.shared?.parcels ?? [])]
+    for (const { text } of packets) this.#toClient.send(() => this.#arriveAtClient(text))
     this.#parts.runtime.after(1, () => {
-      if (!this.#serverOver && !this.#swallows) taken()
+      if (!this.#serverOver && !this.#swallows) handover.taken()
     })
   }
 

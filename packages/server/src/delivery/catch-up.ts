@@ -4,6 +4,7 @@ import type { Connection } from '../hub/connection.js'
 import type { Subscription } from '../hub/subscription.js'
 import type { Journal } from '../journal.js'
 import type { Publication } from '../publication.js'
+import type { FanOut } from './fan-out.js'
 import { eventParcel } from './event-json.js'
 
 /** Publications of one read. */
@@ -30,6 +31,7 @@ export async function catchUp(channel: Channel, sources: CatchUpSources): Promis
 interface CatchUpSources {
   readonly broker: Broker
   readonly journal: Journal
+  readonly fanOut: FanOut
 }
 
 interface Follower {
@@ -38,8 +40,12 @@ interface Follower {
   readonly subscription: Subscription
 }
 
-async function readOn(follower: Follower, { broker, journal }: CatchUpSources): Promise<void> {
+async function readOn(
+  follower: Follower,
+  { broker, journal, fanOut }: CatchUpSources,
+): Promise<void> {
   const { channel, connection, subscription } = follower
+  fanOut.settle(channel, connection)
   let position = subscription.position
   subscription.join()
   const { joins } = subscription

@@ -1,5 +1,5 @@
 import type { EventMessage } from '@bmt-central/realtime-protocol'
-import type { Parcel } from '../transport/outlet.js'
+import type { Parcel } from '../transport/parcel.js'
 import { eventPacket } from '../transport/packets.js'
 import type { Publication } from '../publication.js'
 

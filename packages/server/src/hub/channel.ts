@@ -1,4 +1,5 @@
 import type { RuleMatch, Topic } from '@bmt-central/realtime-protocol'
+import type { Publication } from '../publication.js'
 import type { ResolvedRule } from '../rules.js'
 import type { Connection } from './connection.js'
 import type { Subscription } from './subscription.js'
@@ -13,6 +14,12 @@ export class Channel {
   readonly subscribers: Map<Connection, Subscription> = new Map()
   /** Subscriptions that messages reach; the others still read pages [W10]. Kept by `Subscription`. */
   live = 0
+  /** Subscriptions whose past is being read: publications wait in them. Kept by `Subscription`. */
+  readonly joining: Set<Subscription> = new Set()
+  /** Publications that were announced while somebody subscribed. */
+  announced = 0
+  /** The last of them, which leave at the end of this turn. */
+  waiting: Publication[] = []
   /** Publications since the channel was opened. */
   messageCount = 0
   /** By the monotonic clock: since when nobody subscribes. */

@@ -10,9 +10,10 @@ import type { Budgets } from '../limits/budgets.js'
 import { newBucket, type TokenBucket } from '../limits/token-bucket.js'
 import type { Limits } from '../limits/limits.js'
 import { TopicQueue } from './topic-queue.js'
-import { Outlet, type TurnFlusher } from '../transport/outlet.js'
+import { Outlet } from '../transport/outlet.js'
 import { ackPacket, endingData, eventPacket, parcelOf } from '../transport/packets.js'
 import type { Peer } from '../transport/peer.js'
+import type { Turn } from '../transport/turn.js'
 import type { Subscription } from './subscription.js'
 
 /** What a connection needs from the service that it belongs to. */
@@ -20,7 +21,9 @@ export interface ConnectionWiring {
   readonly runtime: Runtime
   readonly limits: Limits
   readonly budgets: Budgets
-  readonly flusher: TurnFlusher
+  readonly turn: Turn
+  /** It is about to end: what it is still to get must be in its outlet. */
+  readonly ending: () => void
   /** The server has ended it: nothing of it may be left in the hub. */
   readonly ended: (connection: Connection, error: RealtimeError) => void
 }
@@ -62,13 +65,15 @@ export class Connection {
   #pageWaiters: (() => void)[] = []
   #pagesReading = 0
   #ended = false
+  readonly #ending: ConnectionWiring['ending']
   readonly #reportEnd: ConnectionWiring['ended']
 
   constructor(
     facts: { user: User; client: ClientFacts; peer: Peer },
-    { runtime, limits, budgets, flusher, ended }: ConnectionWiring,
+    { runtime, limits, budgets, turn, ending, ended }: ConnectionWiring,
   ) {
     this.id = facts.peer.connectionId
+    this.#ending = ending
     this.#reportEnd = ended
     this.user = facts.user
     this.client = facts.client
@@ -80,7 +85,7 @@ export class Connection {
     this.publishBytesBucket = newBucket(budgets.publishBytes, now)
     this.requestBucket = newBucket(budgets.requests, now)
     this.outlet = new Outlet(facts.peer, {
-      flusher,
+      turn,
       hardMaxBytes: limits.hardMaxBufferedBytes,
       owner: {
         overflowed: () => this.end(tooSlow(limits.hardMaxBufferedBytes)),
@@ -122,6 +127,7 @@ export class Connection {
   end(error: RealtimeError): void {
     if (this.#ended) return
     this.#ended = true
+    this.#ending()
     const last = parcelOf(eventPacket('closing', JSON.stringify(endingData(error))))
     // Whoever reads too slowly gets no more of what waits: it recovers by position.
     this.outlet.end(last, error.code !== 'slow_consumer')

@@ -17,8 +17,8 @@ function publication(seq: number, epoch: string = 'e', payloadBytes: number = 1)
   }
 }
 
-function fresh(): { channel: { live: number }; subscription: Subscription } {
-  const channel = { live: 0 }
+function fresh() {
+  const channel = { live: 0, announced: 0, joining: new Set<Subscription>() }
   return { channel, subscription: new Subscription(channel) }
 }
 

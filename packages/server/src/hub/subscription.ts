@@ -4,9 +4,11 @@ import type { Publication } from '../publication.js'
 const MAX_JOIN_BUFFER = 1_000
 const MAX_JOIN_BUFFER_BYTES = 1024 * 1024
 
-/** Where live subscriptions are counted: the channel. */
-export interface LiveCounter {
+/** What a subscription keeps up to date of its channel. */
+export interface SubscriptionChannel {
   live: number
+  readonly announced: number
+  readonly joining: Set<Subscription>
 }
 
 /**
@@ -14,7 +16,7 @@ export interface LiveCounter {
  * here; `paging`: the client has pages to ask for first; `live`: publications are passed on.
  */
 export class Subscription {
-  readonly #channel: LiveCounter
+  readonly #channel: SubscriptionChannel
   #state: 'joining' | 'paging' | 'live' = 'joining'
   #buffer: Publication[] = []
   #bufferBytes = 0
@@ -24,8 +26,10 @@ export class Subscription {
   /** The last position passed on. */
   #epoch = ''
   #seq = 0
+  /** Of the channel's announcements, how many were before it became live. */
+  #announcedBefore = 0
 
-  constructor(channel: LiveCounter) {
+  constructor(channel: SubscriptionChannel) {
     this.#channel = channel
   }
 
@@ -47,6 +51,7 @@ export class Subscription {
     this.#joins += 1
     if (this.#state !== 'joining') this.#empty()
     this.#state = 'joining'
+    this.#channel.joining.add(this)
     this.#count(true)
   }
 
@@ -58,6 +63,7 @@ export class Subscription {
   /** The client has pages to ask for before it is live. */
   page(): void {
     this.#state = 'paging'
+    this.#channel.joining.delete(this)
     this.#empty()
     this.#count(false)
   }
@@ -68,6 +74,8 @@ export class Subscription {
     const waited = this.#buffer
     this.#empty()
     this.#state = 'live'
+    this.#channel.joining.delete(this)
+    this.#announcedBefore = this.#channel.announced
     this.#count(true)
     this.#epoch = position.epoch
     this.#seq = position.seq
@@ -96,6 +104,22 @@ export class Subscription {
     if (this.#state !== 'joining') return
     this.#empty()
     this.#overflowed = true
+  }
+
+  /**
+   * Passes on what was announced after `before` announcements of the channel: gives the index of the
+   * first that is to be passed on, `publications.length` where none is. All later ones follow it.
+   */
+  pass(publications: readonly Publication[], before: number): number {
+    let index = Math.max(0, this.#announcedBefore - before)
+    for (; index < publications.length; index += 1) {
+      const publication = publications[index]
+      if (publication !== undefined && this.advance(publication)) break
+    }
+    const last = publications.at(-1)
+    if (index < publications.length && last !== undefined) this.advance(last)
+    this.#announcedBefore = before + publications.length
+    return index
   }
 
   /** Whether a publication is to be passed on: no position is passed on twice. */

@@ -1,5 +1,6 @@
 import type { Runtime } from '@bmt-central/realtime-protocol'
 import type { Accepted, Broker } from '../broker/broker.js'
+import type { FanOut } from '../delivery/fan-out.js'
 import type { Hub } from '../hub/hub.js'
 import type { Journal } from '../journal.js'
 import type { Budgets } from '../limits/budgets.js'
@@ -19,6 +20,7 @@ export interface RequestContext {
   readonly budgets: Budgets
   readonly runtime: Runtime
   readonly journal: Journal
+  readonly fanOut: FanOut
   /** Whether clients are sent the rules, so that a refusal may name one [R8]. */
   readonly rulesShown: boolean
   /** Publishes in progress that take longer than one turn, by their key; at most L15 a connection. */

@@ -20,6 +20,8 @@ export function leaveChannel(
   connection: Connection,
   channel: Channel,
 ): boolean {
+  // What it has been counted for leaves before it is told of the end; none of the topic after that [W11].
+  context.fanOut.settle(channel, connection)
   if (!context.hub.leave(connection, channel)) return false
   tellBroker(context, channel.topic)
   return true

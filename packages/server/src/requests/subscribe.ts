@@ -109,6 +109,8 @@ export function join(
   }
   const channel = context.hub.open(topic)
   const subscription = context.hub.join(connection, channel)
+  // What was announced before is passed on before: all that comes from now on waits.
+  context.fanOut.settle(channel, connection)
   const passedOn = subscription.live ? subscription.position : null
   subscription.join()
   const undo = (error: unknown): never => {

@@ -1,8 +1,10 @@
 import { seededRandom } from '@bmt-central/realtime-protocol/testing'
 import { describe, expect, test } from 'vitest'
-import { Outlet, TurnFlusher, type Parcel } from './outlet.js'
+import { Outlet } from './outlet.js'
 import { parcelOf } from './packets.js'
+import type { Parcel } from './parcel.js'
 import type { Handover, Peer } from './peer.js'
+import { Turn } from './turn.js'
 
 const KIB = 1_024
 /** What may be handed to the wire ahead of the network. */
@@ -18,7 +20,8 @@ class Wire implements Peer {
   readonly handovers: Handover[] = []
 
   write(handover: Handover): void {
-    this.written.push(...handover.packets)
+    const packets = [...handover.packets, ...(handover.shared?.parcels ?? [])]
+    this.written.push(...packets.map(({ text }) => text))
     this.handovers.push(handover)
   }
 
@@ -37,21 +40,22 @@ function rig(hardMaxBytes: number = 16 * 1_024 * KIB) {
   const turns: (() => void)[] = []
   const failures: unknown[] = []
   const told: string[] = []
-  const flusher = new TurnFlusher(
-    (run) => {
+  const end = new Turn({
+    nextTurn: (run) => {
       turns.push(run)
       return () => undefined
     },
-    (error) => failures.push(error),
-  )
+    now: () => 0,
+    failed: (error) => failures.push(error),
+  })
   const wire = new Wire()
   const owner = {
     overflowed: () => void told.push('overflowed'),
     pageLeft: () => void told.push('page left'),
   }
-  const outlet = new Outlet(wire, { flusher, hardMaxBytes, owner })
+  const outlet = new Outlet(wire, { turn: end, hardMaxBytes, owner })
   return {
-    flusher,
+    end,
     wire,
     outlet,
     told,
@@ -210,13 +214,13 @@ describe('Outlet', () => {
   })
 
   test('[P7] a wire that throws costs the others nothing', () => {
-    const { flusher, outlet, turn, failures, wire } = rig()
+    const { end, outlet, turn, failures, wire } = rig()
     const broken = new Wire()
     broken.write = () => {
       throw new Error('broken')
     }
     const owner = { overflowed: () => undefined, pageLeft: () => undefined }
-    const other = new Outlet(broken, { flusher, hardMaxBytes: AHEAD, owner })
+    const other = new Outlet(broken, { turn: end, hardMaxBytes: AHEAD, owner })
     other.push(parcelOf('a'))
     outlet.push(parcelOf('b'))
     turn()

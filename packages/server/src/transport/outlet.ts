@@ -1,24 +1,11 @@
-import type { Cancel } from '@bmt-central/realtime-protocol'
+import type { Bundle } from './bundle.js'
+import type { SizedText } from './frames.js'
+import type { Parcel } from './parcel.js'
 import type { Peer } from './peer.js'
+import type { Turn } from './turn.js'
 
 /** So much is handed to the wire ahead of the network, or one larger packet [P10]. */
 const AHEAD_BYTES = 64 * 1024
-
-/** One packet on its way to a connection. Events are shared by all its receivers. */
-export interface Parcel {
-  /** A Socket.IO packet as text. */
-  readonly text: string
-  /** Its UTF-8 length. */
-  readonly bytes: number
-  /** Set for events. */
-  readonly topic?: string
-  /** Whether a newer parcel of the topic may take its place while the reader is slow [L8][P11]. */
-  readonly conflate?: boolean
-  /** The text where `skipped` publications before it were left out; ephemeral ones do not say so. */
-  readonly withSkipped?: (skipped: number) => string
-  /** Whether it carries a page of publications [L16]. */
-  readonly page?: boolean
-}
 
 /** What an outlet reports to its connection. */
 export interface OutletOwner {
@@ -28,41 +15,6 @@ export interface OutletOwner {
   pageLeft(): void
 }
 
-/** Flushes every outlet that has something to say, once a turn of the event loop. */
-export class TurnFlusher {
-  readonly #dirty = new Set<Outlet>()
-  readonly #nextTurn: (run: () => void) => Cancel
-  readonly #failed: (error: unknown) => void
-  #scheduled = false
-
-  /** `nextTurn` runs a function after the events of this turn (`runtime.after(0, …)`). */
-  constructor(nextTurn: (run: () => void) => Cancel, failed: (error: unknown) => void) {
-    this.#nextTurn = nextTurn
-    this.#failed = failed
-  }
-
-  add(outlet: Outlet): void {
-    this.#dirty.add(outlet)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    this.#nextTurn(() => {
-      this.#scheduled = false
-      const outlets = Array.from(this.#dirty)
-      this.#dirty.clear()
-      for (const next of outlets) this.#flush(next)
-    })
-  }
-
-  /** A wire that throws costs the others nothing [P7]. */
-  #flush(outlet: Outlet): void {
-    try {
-      outlet.flush()
-    } catch (error) {
-      this.#failed(error)
-    }
-  }
-}
-
 /**
  * All that leaves to one connection: answers, messages, events, in order. What still waits here can
  * be replaced by something newer; little is handed to the wire ahead of the network, so that memory
@@ -70,13 +22,15 @@ export class TurnFlusher {
  */
 export class Outlet {
   readonly #peer: Peer
-  readonly #flusher: TurnFlusher
+  readonly #turn: Turn
   readonly #hardMaxBytes: number
   readonly #owner: OutletOwner
   /** Parcels in order, each with how many publications before it were left out. */
   readonly #queue = new Map<Parcel, number>()
   /** The waiting parcels that a newer one of their topic may replace. */
   readonly #replaceable = new Map<string, Set<Parcel>>()
+  /** The messages of this turn: they leave after all that is in the queue. */
+  #bundle: Bundle | null = null
   #queuedBytes = 0
   #handedBytes = 0
   #takenBytes = 0
@@ -84,19 +38,16 @@ export class Outlet {
   #mustArrive = 0
   #ended = false
 
-  constructor(
-    peer: Peer,
-    wiring: { flusher: TurnFlusher; hardMaxBytes: number; owner: OutletOwner },
-  ) {
+  constructor(peer: Peer, wiring: { turn: Turn; hardMaxBytes: number; owner: OutletOwner }) {
     this.#peer = peer
-    this.#flusher = wiring.flusher
+    this.#turn = wiring.turn
     this.#hardMaxBytes = wiring.hardMaxBytes
     this.#owner = wiring.owner
   }
 
   /** Bytes that the network has not taken yet. */
   get waitingBytes(): number {
-    return this.#queuedBytes + this.#handedBytes
+    return this.#queuedBytes + this.#handedBytes + (this.#bundle?.bytes ?? 0)
   }
 
   /** Bytes that the network has taken since the start. */
@@ -122,14 +73,37 @@ export class Outlet {
     if (parcel.conflate !== true) this.#mustArrive += 1
     if (parcel.page === true) this.#queuedPages += 1
     if (this.waitingBytes > this.#hardMaxBytes) this.#owner.overflowed()
-    else this.#flusher.add(this)
+    else this.#turn.add(this)
+  }
+
+  /** Adds what many connections get; it leaves with this turn, after all answers. */
+  add(bundle: Bundle): void {
+    if (this.#ended) return
+    this.#bundle = this.#bundle === null ? bundle : this.#bundle.with(bundle)
+    if (this.waitingBytes > AHEAD_BYTES && bundle.conflates) {
+      // The reader is behind: from here on only the newest of it waits.
+      const all = this.#bundle
+      this.#bundle = null
+      this.#queueAll(all)
+      return
+    }
+    if (this.waitingBytes > this.#hardMaxBytes) this.#owner.overflowed()
+    else this.#turn.add(this)
+  }
+
+  /** What was added comes before what is pushed from now on. */
+  settle(): void {
+    if (this.#bundle !== null) this.flush()
   }
 
   /** Hands to the wire what it may hold now. */
   flush(): void {
     if (this.#ended) return
     const pagesBefore = this.#queuedPages
-    this.#hand(AHEAD_BYTES)
+    const bundle = this.#bundle
+    this.#bundle = null
+    if (bundle === null) this.#hand(AHEAD_BYTES)
+    else this.#deliver(bundle)
     if (this.#queuedPages < pagesBefore) this.#owner.pageLeft()
   }
 
@@ -137,6 +111,8 @@ export class Outlet {
   end(last: Parcel | null, flushWaiting: boolean): void {
     if (this.#ended) return
     if (!flushWaiting) this.#clear()
+    if (this.#bundle !== null) this.#queueAll(this.#bundle)
+    this.#bundle = null
     if (last !== null) this.push(last)
     this.#hand(Infinity)
     this.#ended = true
@@ -160,26 +136,44 @@ export class Outlet {
     return skipped
   }
 
-  #hand(aheadBytes: number): void {
-    const packets: string[] = []
+  /** In one write where all fits; else as much as the network takes at once, and the rest waits. */
+  #deliver(bundle: Bundle): void {
+    if (this.#queuedBytes + this.#handedBytes + bundle.bytes <= AHEAD_BYTES) {
+      this.#hand(Infinity, bundle)
+      return
+    }
+    this.#hand(AHEAD_BYTES)
+    for (const part of bundle.parts(AHEAD_BYTES)) {
+      if (this.#queue.size > 0 || this.#handedBytes > 0) this.#queueAll(part)
+      else this.#hand(AHEAD_BYTES, part)
+      if (this.#ended) return
+    }
+    this.#hand(AHEAD_BYTES)
+  }
+
+  #queueAll({ parcels }: Bundle): void {
+    for (const parcel of parcels) this.push(parcel)
+  }
+
+  #hand(aheadBytes: number, shared: Bundle | null = null): void {
+    const packets: SizedText[] = []
     let bytes = 0
     for (const [parcel, skipped] of this.#queue) {
       if (this.#handedBytes + bytes >= aheadBytes) break
       this.#forget(parcel)
-      packets.push(skipped > 0 ? (parcel.withSkipped?.(skipped) ?? parcel.text) : parcel.text)
+      packets.push(skipped > 0 ? withSkipped(parcel, skipped) : parcel)
       bytes += parcel.bytes
     }
-    if (packets.length === 0) return
+    if (packets.length === 0 && shared === null) return
+    bytes += shared?.bytes ?? 0
     this.#handedBytes += bytes
-    this.#peer.write({
-      packets,
-      bytes,
-      taken: () => {
-        this.#handedBytes -= bytes
-        this.#takenBytes += bytes
-        if (this.#queue.size > 0) this.#flusher.add(this)
-      },
-    })
+    this.#peer.write({ packets, shared, bytes, taken: () => this.#taken(bytes) })
+  }
+
+  #taken(bytes: number): void {
+    this.#handedBytes -= bytes
+    this.#takenBytes += bytes
+    if (this.#queue.size > 0) this.#turn.add(this)
   }
 
   #forget(parcel: Parcel): void {
@@ -198,4 +192,10 @@ export class Outlet {
   #clear(): void {
     for (const parcel of Array.from(this.#queue.keys())) this.#forget(parcel)
   }
+}
+
+/** A parcel that says how many publications before it were left out. */
+function withSkipped(parcel: Parcel, skipped: number): SizedText {
+  const text = parcel.withSkipped?.(skipped) ?? parcel.text
+  return { text, bytes: text === parcel.text ? parcel.bytes : Buffer.byteLength(text) }
 }

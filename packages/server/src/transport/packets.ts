@@ -1,5 +1,5 @@
 import type { WireFailure } from '@bmt-central/realtime-protocol'
-import type { Parcel } from './outlet.js'
+import type { Parcel } from './parcel.js'
 
 /** A Socket.IO EVENT packet of the main namespace, from JSON that is already text. */
 export function eventPacket(event: string, json: string): string {

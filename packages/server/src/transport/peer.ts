@@ -1,11 +1,19 @@
-/** Texts handed to the wire together, and what to run once the network has taken them. */
+import type { Bundle } from './bundle.js'
+import type { SizedText } from './frames.js'
+
+/** What is handed to the wire together, and what to run once the network has taken it. */
 export interface Handover {
-  /** Socket.IO packets as text, in order. */
-  readonly packets: readonly string[]
-  /** Their UTF-8 length together. */
+  /** Socket.IO packets of this connection alone, in order. */
+  readonly packets: readonly SizedText[]
+  /** What others get, too: after `packets`. */
+  readonly shared: Bundle | null
+  /** The UTF-8 length of all packets together. */
   readonly bytes: number
-  /** Runs once the operating system, or the poll in progress, has taken them; not where the wire ended first. */
-  readonly taken: () => void
+  /**
+   * Called once the operating system, or the poll in progress, has taken them, also within `write`; not
+   * where the wire ended first.
+   */
+  taken(): void
 }
 
 /** One authenticated wire, as the rest of the server sees it (style D14). */

@@ -2,6 +2,7 @@ import { toWireFailure, type User } from '@bmt-central/realtime-protocol'
 import { Server, type Socket } from 'socket.io'
 import { parseClientInfo, parseToken, type Handshake } from '../auth/authenticate.js'
 import type { ResolvedOptions } from '../options.js'
+import { FastLane } from './fast-lane.js'
 import { endingData } from './packets.js'
 import type { Handover, Peer } from './peer.js'
 import { refusalOf, Sessions } from './sessions.js'
@@ -88,9 +89,10 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
       )
       .catch((error: unknown) => events.failed(error, 'admitting a connection'))
   })
+  const lane = new FastLane(options.logger)
   io.on('connection', (socket) => {
     const facts = admitted.get(socket)
-    if (facts !== undefined) open(socket, facts, { options, events })
+    if (facts !== undefined) open(socket, facts, { options, events, lane })
   })
   return { io, sessions: new Sessions(io, options) }
 }
@@ -142,9 +144,10 @@ interface EventPacket {
 function open(
   socket: Socket,
   facts: { user: User; handshake: Handshake },
-  { options, events }: { options: ResolvedOptions; events: TransportEvents },
+  { options, events, lane }: { options: ResolvedOptions; events: TransportEvents; lane: FastLane },
 ): void {
-  const peer = new SocketPeer(socket, facts.handshake.address, options)
+  const { address } = facts.handshake
+  const peer = new SocketPeer(socket, { address, lane, runtime: options.runtime })
   // Socket.IO calls from the event loop: what is thrown there ends the process, not one connection.
   const guarded = (where: string, run: () => void): void => {
     try {
@@ -183,12 +186,24 @@ class SocketPeer implements Peer {
   readonly address: string
   lastPacketAt: number
   readonly #socket: Socket
+  readonly #lane: FastLane
   readonly #runtime: ResolvedOptions['runtime']
 
-  constructor(socket: Socket, address: string, { runtime }: ResolvedOptions) {
+  constructor(
+    socket: Socket,
+    {
+      address,
+      lane,
+      runtime,
+    }: Pick<Peer, 'address'> & {
+      lane: FastLane
+      runtime: ResolvedOptions['runtime']
+    },
+  ) {
     this.connectionId = socket.id
     this.address = address
     this.#socket = socket
+    this.#lane = lane
     this.#runtime = runtime
     this.lastPacketAt = runtime.monotonicNow()
     socket.conn.on('packet', () => (this.lastPacketAt = runtime.monotonicNow()))
@@ -200,10 +215,13 @@ class SocketPeer implements Peer {
 
   write(handover: Handover): void {
     const { conn } = this.#socket
-    const last = handover.packets.length - 1
-    for (const [index, packet] of handover.packets.entries()) {
-      if (index < last) conn.write(packet)
-      else conn.write(packet, {}, handover.taken)
+    if (this.#lane.write(conn, handover)) return
+    const packets = handover.shared?.parcels ?? []
+    const all = [...handover.packets, ...packets]
+    const last = all.length - 1
+    for (const [index, { text }] of all.entries()) {
+      if (index < last) conn.write(text)
+      else conn.write(text, {}, () => handover.taken())
     }
   }
 
