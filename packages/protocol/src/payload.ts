@@ -16,6 +16,8 @@ export interface PayloadLimits {
   readonly maxDepth: number
   /** Whether the channel's rule says `binary: true`. */
   readonly binary: boolean
+  /** The payload is what `JSON.parse` gave: it cannot contain itself. */
+  readonly parsed?: boolean
 }
 
 /**
@@ -111,13 +113,16 @@ function inspect(value: unknown, depth: number, walk: Walk): void {
       `the payload is nested deeper than ${walk.limits.maxDepth} levels`,
     )
   }
-  if (walk.path.has(value)) throw invalid('the payload contains itself')
-  walk.path.add(value)
+  const { parsed } = walk.limits
+  if (parsed !== true) {
+    if (walk.path.has(value)) throw invalid('the payload contains itself')
+    walk.path.add(value)
+  }
   if (Array.isArray(value)) for (const item of value as unknown[]) inspect(item, depth + 1, walk)
   else
     for (const key of Object.keys(value))
       inspect((value as Record<string, unknown>)[key], depth + 1, walk)
-  walk.path.delete(value)
+  if (parsed !== true) walk.path.delete(value)
 }
 
 /** JSON with placeholders for bytes, wherever they come from; the bytes are copied into `parts`. */

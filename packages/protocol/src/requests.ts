@@ -193,13 +193,8 @@ function decodePublish(fields: Fields, messageId: { messageId?: string }): Publi
   const { payload, after } = fields
   const topic = parseTopic(fields['topic'])
   if (payload === undefined) throw malformed('a publish must have a payload (null is one)')
-  return {
-    kind: 'publish',
-    topic,
-    payload,
-    ...messageId,
-    ...(after !== undefined && { after: messageIdOf(after, 'after') }),
-  }
+  const publish: PublishRequest = { kind: 'publish', topic, payload, ...messageId }
+  return after === undefined ? publish : { ...publish, after: messageIdOf(after, 'after') }
 }
 
 /** The query part of `history` [W13]. @throws RealtimeError `invalid_message` */

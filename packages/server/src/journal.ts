@@ -131,9 +131,13 @@ export class Journal {
     this.#listeners.emit('unsubscribe', event)
   }
 
-  published(event: ServiceEvents['publish']): void {
+  published(
+    { topic, id, from }: Pick<ServiceEvents['publish'], 'topic' | 'id' | 'from'>,
+    { epoch, seq, deliveredTo, timestamp }: Omit<ServiceEvents['publish'], 'topic' | 'id' | 'from'>,
+  ): void {
     this.publishedTotal += 1
-    this.#listeners.emit('publish', event)
+    if (!this.listens('publish')) return
+    this.#listeners.emit('publish', { topic, id, epoch, seq, from, deliveredTo, timestamp })
   }
 
   channelOpened(topic: string): void {

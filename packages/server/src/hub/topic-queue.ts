@@ -15,6 +15,15 @@ export class TopicQueue {
 
   /** `run` must not throw and must not reject: it answers its own errors. */
   add(topics: readonly string[], run: () => void | Promise<void>): void {
+    const [only] = topics
+    if (topics.length === 1 && only !== undefined && !this.#queues.has(only)) {
+      const result = run()
+      if (!(result instanceof Promise)) return
+      const task: Task = { topics, waiting: 0, run }
+      this.#queues.set(only, [task])
+      void result.finally(() => this.#finish(task))
+      return
+    }
     const distinct = topics.length > 1 ? Array.from(new Set(topics)) : topics
     const task: Task = { topics: distinct, waiting: 0, run }
     for (const topic of distinct) {

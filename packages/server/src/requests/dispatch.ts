@@ -19,6 +19,7 @@ import type { RequestContext } from './context.js'
 import { history, historyJson } from './history.js'
 import { inInstanceOrder } from './instance-order.js'
 import { endSubscription } from './leaving.js'
+import type { PublishOrder } from './once.js'
 import { publishForConnection } from './publish.js'
 import { takeRequest } from './rates.js'
 import { reportRefusal } from './refusal.js'
@@ -37,9 +38,10 @@ export interface Incoming {
 /** What a refusal names. */
 interface Asked {
   readonly event: string
-  readonly topic?: Topic
+  /** Known once the request has been decoded. */
+  topic: Topic | undefined
   readonly ackId: number | null
-  readonly messageId?: string
+  readonly messageId: string | undefined
 }
 
 /** So many malformed requests within a minute end the connection [W7]. */
@@ -59,14 +61,10 @@ export function dispatch(
   const { ackId } = incoming
   const event = typeof incoming.event === 'string' ? incoming.event : String(incoming.event)
   const messageId = requestMessageId(incoming.args[0])
-  let asked: Asked = {
-    event: event.slice(0, 64),
-    ackId,
-    ...(messageId !== undefined && { messageId }),
-  }
+  const asked: Asked = { event: event.slice(0, 64), topic: undefined, ackId, messageId }
   try {
     const request = decode(context, connection, { event, args: incoming.args })
-    asked = withTopic(asked, request)
+    asked.topic = topicOf(request)
     // A publish pays when its turn has come: then it is known whether it is a resend.
     if (request.kind !== 'publish') takeRequest(context, connection, costOf(request))
     if (request.kind === 'heartbeat') heartbeat(context, connection, { request, ackId })
@@ -103,9 +101,9 @@ function costOf(request: ClientRequest): number {
   return request.kind === 'subscribe_batch' ? request.items.length : 1
 }
 
-function withTopic(asked: Asked, request: ClientRequest): Asked {
-  if (request.kind === 'subscribe') return { ...asked, topic: request.item.topic }
-  return 'topic' in request ? { ...asked, topic: request.topic } : asked
+function topicOf(request: ClientRequest): Topic | undefined {
+  if (request.kind === 'subscribe') return request.item.topic
+  return 'topic' in request ? request.topic : undefined
 }
 
 type Queued = SubscribeRequest | UnsubscribeRequest | PublishRequest | HistoryRequest
@@ -232,10 +230,8 @@ function carryOutPublish(
     from: connection.user.userId,
     ...(after !== undefined && { after }),
   }
-  const answer = ({ epoch, seq, deliveredTo, duplicate, windowMs }: Accepted): void => {
-    const ack = { status: 'success', messageId: id, topic, epoch, seq, deliveredTo, duplicate }
-    const short = windowMs === undefined ? ack : { ...ack, windowMs }
-    connection.answer(asked.ackId, JSON.stringify(short))
+  const answer = (accepted: Accepted): void => {
+    if (asked.ackId !== null) connection.answer(asked.ackId, publishJson(order, accepted))
   }
   const run = (): Maybe<void> => {
     // Gone while it waited: what it asked for is not begun.
@@ -244,6 +240,19 @@ function carryOutPublish(
     return accepted instanceof Promise ? accepted.then(answer) : answer(accepted)
   }
   return inInstanceOrder(context, connection, { topic, run })
+}
+
+/** The answer to a publish [W12]; an id needs no escapes. */
+function publishJson(
+  { id, topic }: PublishOrder,
+  { epoch, seq, deliveredTo, duplicate, windowMs }: Accepted,
+): string {
+  const short = windowMs === undefined ? '' : `,"windowMs":${windowMs}`
+  return (
+    `{"status":"success","messageId":"${id}","topic":${JSON.stringify(topic)},` +
+    `"epoch":${JSON.stringify(epoch)},"seq":${seq},"deliveredTo":${deliveredTo},` +
+    `"duplicate":${duplicate}${short}}`
+  )
 }
 
 function heartbeat(
@@ -258,7 +267,7 @@ function heartbeat(
   connection.emit('heartbeat_ack', beat)
 }
 
-function echo({ messageId }: Asked): { messageId?: string } {
+function echo({ messageId }: Pick<Asked, 'messageId'>): { messageId?: string } {
   return messageId === undefined ? {} : { messageId }
 }
 
@@ -269,7 +278,8 @@ function refuse(
   { asked, error }: { asked: Asked; error: unknown },
 ): void {
   if (connection.ended) return
-  reportRefusal(context, connection, { ...asked, error })
+  const { event, topic } = asked
+  reportRefusal(context, connection, { event, topic, error })
   connection.answer(asked.ackId, JSON.stringify(toWireFailure(error, asked.messageId)))
   if (!(error instanceof RealtimeError) || error.code !== 'invalid_message') return
   const now = context.runtime.monotonicNow()

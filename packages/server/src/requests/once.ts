@@ -42,8 +42,9 @@ export interface PublishAttempt {
 export function once(context: RequestContext, attempt: PublishAttempt): Maybe<Accepted> {
   const { order, encoded, rule } = attempt
   if (rule.policy.delivery === 'ephemeral') return attempt.run()
-  const key = publishName(order.topic, order.from, order.id)
-  const first = context.publishing.get(key)
+  const { publishing } = context
+  const name = (): string => publishName(order.topic, order.from, order.id)
+  const first = publishing.size === 0 ? undefined : publishing.get(name())
   if (first !== undefined) {
     // Another payload under the same id: what becomes of the first decides.
     const again = (): Maybe<Accepted> => once(context, attempt)
@@ -53,8 +54,9 @@ export function once(context: RequestContext, attempt: PublishAttempt): Maybe<Ac
   }
   const started = begin(context, attempt)
   if (!(started instanceof Promise)) return started
-  const result = started.finally(() => context.publishing.delete(key))
-  context.publishing.set(key, { hash: encoded.hash, result })
+  const key = name()
+  const result = started.finally(() => publishing.delete(key))
+  publishing.set(key, { hash: encoded.hash, result })
   return result
 }
 

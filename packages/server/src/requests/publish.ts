@@ -42,7 +42,7 @@ export function publishForConnection(
 /** What is refused before its turn is paid for, too [L7]: it has cost as much. */
 function encodeOf(context: RequestContext, payload: unknown, charge: () => void): Encoded {
   try {
-    return encode(context, payload)
+    return encode(context, payload, true)
   } catch (error) {
     charge()
     throw error
@@ -151,9 +151,7 @@ function hand(context: RequestContext, job: Append, payload: unknown): Maybe<Acc
     if (!accepted.duplicate) {
       channel.messageCount += 1
       channel.emptySince = context.runtime.monotonicNow()
-      const { epoch, seq, timestamp, deliveredTo } = accepted
-      const { topic, id, from } = order
-      context.journal.published({ topic, id, epoch, seq, from, deliveredTo, timestamp })
+      context.journal.published(order, accepted)
     }
     return accepted
   }
@@ -174,10 +172,17 @@ function hand(context: RequestContext, job: Append, payload: unknown): Maybe<Acc
   }
 }
 
-/** @throws RealtimeError `validation_failed` · `invalid_message` · `payload_too_large` [L5] */
-function encode(context: RequestContext, payload: unknown): Encoded {
+/**
+ * `parsed`: the payload is what a JSON parser gave.
+ * @throws RealtimeError `validation_failed` · `invalid_message` · `payload_too_large` [L5]
+ */
+function encode(context: RequestContext, payload: unknown, parsed: boolean = false): Encoded {
   const { maxPayloadBytes, maxPayloadDepth } = context.limits
-  const { json } = encodePayload(payload, { maxDepth: maxPayloadDepth, binary: false })
+  const { json } = encodePayload(payload, {
+    maxDepth: maxPayloadDepth,
+    binary: false,
+    parsed,
+  })
   const bytes = Buffer.byteLength(json)
   if (bytes > maxPayloadBytes) {
     throw new RealtimeError(

@@ -6,7 +6,7 @@ import type { RequestContext } from './context.js'
 export interface RefusedRequest {
   readonly event: string
   /** As it was sent, where it is none. */
-  readonly topic?: string
+  readonly topic?: string | undefined
   readonly error: unknown
 }
 

@@ -2,6 +2,7 @@ import { toWireFailure, type User } from '@bmt-central/realtime-protocol'
 import { Server, type Socket } from 'socket.io'
 import { parseClientInfo, parseToken, type Handshake } from '../auth/authenticate.js'
 import type { ResolvedOptions } from '../options.js'
+import { DirectRequests } from './direct-requests.js'
 import { FastLane } from './fast-lane.js'
 import { endingData } from './packets.js'
 import type { Handover, Peer } from './peer.js'
@@ -168,6 +169,12 @@ function open(
     if (typeof event === 'string' && options.ownEvents.has(event)) ordinary(packet)
     else guarded('a request', () => handler?.packet(event, args, packet.id ?? null))
   }
+  new DirectRequests(socket, {
+    packet: (event, args, ackId) => guarded('a request', () => handler?.packet(event, args, ackId)),
+    isOrdinary: (event) => options.ownEvents.has(event),
+    heard: () => (peer.lastPacketAt = options.runtime.monotonicNow()),
+    nextTurn: (run) => options.runtime.after(0, run),
+  })
   const endSoon = (): void => void options.runtime.after(END_WITHIN_MS, () => cut(socket.conn))
   socket.once('disconnect', (reason) => {
     guarded('the end of a connection', () => handler?.closed(reason))
