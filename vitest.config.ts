@@ -61,6 +61,7 @@ export default defineConfig({
       project('disk', 'packages/disk', 60_000),
       project('cli', 'packages/cli', 30_000),
       project('playground', 'examples/playground', 30_000),
+      project('bench', 'bench'),
       project('e2e', 'e2e', 120_000),
     ],
     passWithNoTests: true,

@@ -101,7 +101,7 @@ const CHECKS = [
   suite('unit', 'tests of the packages', [
     VITEST,
     'run',
-    ...['protocol', 'client', 'server', 'testing', 'disk', 'cli', 'playground'].map(
+    ...['protocol', 'client', 'server', 'testing', 'disk', 'cli', 'playground', 'bench'].map(
       (name) => `--project=${name}`,
     ),
   ]),

@@ -18,7 +18,11 @@ const COLOURS: Readonly<Record<string, string>> = {
 }
 
 const escape = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
+  text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
 
 /** From a value to pixels; logarithmic, since the contenders differ by powers of ten. */
 type Scale = (value: number) => number
@@ -35,7 +39,9 @@ class Drawing {
   y = 0
 
   text(x: number, text: string, attributes = ''): void {
-    this.#lines.push(`<text x="${x}" y="${this.y}" ${attributes}>${escape(text)}</text>`)
+    this.#lines.push(
+      `<text x="${Number(x.toFixed(1))}" y="${this.y}" ${attributes}>${escape(text)}</text>`,
+    )
   }
 
   add(line: string): void {
