@@ -11,6 +11,7 @@ export const USAGE = `npm run bench -- [options]
   --out DIR                 default bench/results
   --name NAME               of the result files; default: the date
   --data DIR                where durable brokers store; default: bench/.data
+  --server-flags=--cpu-prof,--cpu-prof-dir=profiles   flags of Node for the servers
   --quick                   a smoke test of a few seconds
   --list                    scenarios and cells`
 
@@ -18,6 +19,7 @@ export interface Plan {
   readonly scenarios: readonly Scenario[]
   readonly pairs: number
   readonly measureMs: number
+  readonly serverFlags: readonly string[]
   readonly out: string
   readonly name: string | null
   readonly data: string
@@ -73,6 +75,7 @@ export function planOf(args: readonly string[], defaults: Pick<Plan, 'out' | 'da
       out: { type: 'string' },
       name: { type: 'string' },
       data: { type: 'string' },
+      'server-flags': { type: 'string' },
       quick: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
     },
@@ -105,6 +108,7 @@ export function planOf(args: readonly string[], defaults: Pick<Plan, 'out' | 'da
       .filter((scenario) => scenario.cells.length > 0),
     pairs: Math.ceil(positive('pairs', values.pairs ?? (values.quick ? '1' : '5'))),
     measureMs: positive('seconds', values.seconds ?? (values.quick ? '0.2' : '1.5')) * 1_000,
+    serverFlags: listOf(values['server-flags']) ?? [],
     out: values.out ?? defaults.out,
     name: values.name ?? null,
     data: values.data ?? defaults.data,

@@ -41,8 +41,14 @@ async function main(args: readonly string[]): Promise<number> {
   const cores = chooseCores()
   const machine = describeMachine(cores)
   const runs = await runPlan(plan, cores)
-  const { pairs, measureMs } = plan
-  const results: Results = { machine, pairs, measureMs, scenarios: runs.map(scenarioResult) }
+  const { pairs, measureMs, serverFlags } = plan
+  const results: Results = {
+    machine,
+    pairs,
+    measureMs,
+    serverFlags,
+    scenarios: runs.map(scenarioResult),
+  }
   const path = write(results, plan.out, plan.name ?? machine.at.replaceAll(':', '-').slice(0, 19))
   process.stdout.write(`\n${resultsText(results)}\n${path}.{json,md,svg}\n`)
   const failures = failuresOf(results)

@@ -82,7 +82,8 @@ async function runOnce(
 ): Promise<Measured> {
   const dataDir = mkdtempSync(join(plan.data, 'run-'))
   const load = new Child({ module: LOAD_MODULE, core: cores.load })
-  const context = { serverCore: cores.server, measureMs: plan.measureMs, dataDir }
+  const { measureMs, serverFlags } = plan
+  const context = { serverCore: cores.server, serverFlags, measureMs, dataDir }
   const command: LoadCommand = { scenario, cell, runner, context }
   const limit = setTimeout(() => void load.kill(), RUN_LIMIT_MS)
   try {

@@ -26,6 +26,10 @@ export class Audience {
     return this.#received
   }
 
+  get bytesRead(): number {
+    return this.#clients.reduce((sum, client) => sum + client.bytesRead, 0)
+  }
+
   /** The first thing that went wrong. */
   check(): void {
     if (this.#failure !== null) throw this.#failure

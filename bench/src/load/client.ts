@@ -63,6 +63,10 @@ export class Client {
     return client
   }
 
+  get bytesRead(): number {
+    return this.#connection.bytesRead
+  }
+
   /** Sends a request; those of one read of the socket leave together. */
   send(text: (id: number) => string, onAck: OnAck): void {
     const id = this.#nextId++

@@ -66,7 +66,7 @@ export async function runFixedRate(
   contender: Contender,
   context: RunContext,
 ): Promise<Measured> {
-  const server = await ServerProcess.start(contender, context.serverCore)
+  const server = await ServerProcess.start(contender, context)
   try {
     const audience = new Audience(contender, server.port)
     await audience.joinAll(readers, () => [topicName(0)])

@@ -32,7 +32,7 @@ export async function runFlow(
   contender: Contender,
   context: RunContext,
 ): Promise<Measured> {
-  const server = await ServerProcess.start(contender, context.serverCore, {
+  const server = await ServerProcess.start(contender, context, {
     dataDir: context.dataDir,
   })
   try {
@@ -78,6 +78,7 @@ function joinPublishers(flow: Flow, audience: Audience): Promise<Publisher[]> {
 interface Played {
   readonly published: number
   readonly delivered: number
+  readonly bytes: number
   readonly seconds: number
 }
 
@@ -98,6 +99,7 @@ class Stage {
   async play(ms: number): Promise<Played> {
     const sentBefore = this.#sent()
     const receivedBefore = this.#audience.received
+    const bytesBefore = this.#audience.bytesRead
     const startedAt = performance.now()
     for (const publisher of this.#publishers) publisher.start()
     await sleep(ms)
@@ -120,6 +122,7 @@ class Stage {
     return {
       published: this.#sent() - sentBefore,
       delivered: this.#audience.received - receivedBefore,
+      bytes: this.#audience.bytesRead - bytesBefore,
       seconds: (performance.now() - startedAt) / 1_000,
     }
   }
@@ -140,12 +143,17 @@ function readersOfEachTopic(flow: Flow): number {
   return first
 }
 
-function measuredOf({ published, delivered, seconds }: Played, from: Mark, to: Mark): Measured {
+function measuredOf(
+  { published, delivered, bytes, seconds }: Played,
+  from: Mark,
+  to: Mark,
+): Measured {
   const cpu = to.cpuSeconds - from.cpuSeconds
   return {
     ...(delivered > 0 && {
       cpuPerMillionDeliveries: (cpu / delivered) * 1e6,
       deliveriesPerSecond: delivered / seconds,
+      bytesPerDelivery: bytes / delivered,
     }),
     cpuPerMillionPublishes: (cpu / published) * 1e6,
     publishesPerSecond: published / seconds,

@@ -33,7 +33,7 @@ export async function runConnections(
   contender: Contender,
   context: RunContext,
 ): Promise<Measured> {
-  const server = await ServerProcess.start(contender, context.serverCore, {}, ['--expose-gc'])
+  const server = await ServerProcess.start(contender, context, {}, ['--expose-gc'])
   try {
     const audience = new Audience(contender, server.port)
     await audience.joinAll(WARM_UP, topicsOf, 'warm-up')

@@ -53,6 +53,10 @@ export class RawConnection {
     this.#socket.on('close', () => this.end('ended'))
   }
 
+  get bytesRead(): number {
+    return this.#socket.bytesRead
+  }
+
   send(frames: Buffer): void {
     if (!this.#ended) this.#socket.write(frames)
   }

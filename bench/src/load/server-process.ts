@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { Child } from '../process/channel.js'
+import type { RunContext } from '../scenarios/scenario.js'
 import type { Contender, ServerOptions } from '../servers/bench-server.js'
 import type { Mark, ServerCommand } from '../servers/serve.js'
 
@@ -17,11 +18,15 @@ export class ServerProcess {
 
   static async start(
     contender: Contender,
-    core: number | null,
+    { serverCore, serverFlags }: RunContext,
     options: Partial<ServerOptions> = {},
-    nodeFlags: readonly string[] = [],
+    ownFlags: readonly string[] = [],
   ): Promise<ServerProcess> {
-    const child = new Child({ module: MODULE, core, nodeFlags })
+    const child = new Child({
+      module: MODULE,
+      core: serverCore,
+      nodeFlags: [...serverFlags, ...ownFlags],
+    })
     const command: ServerCommand = {
       do: 'start',
       contender,
@@ -36,7 +41,7 @@ export class ServerProcess {
 
   async stop(): Promise<void> {
     await this.#child.ask<null>({ do: 'stop' } satisfies ServerCommand)
-    await this.#child.kill()
+    await this.#child.leave()
   }
 
   /** kill -9. */

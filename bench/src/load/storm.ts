@@ -33,7 +33,7 @@ export async function runStorm(
   context: RunContext,
 ): Promise<Measured> {
   const start = (port: number): Promise<ServerProcess> =>
-    ServerProcess.start(contender, context.serverCore, { port, dataDir: context.dataDir })
+    ServerProcess.start(contender, context, { port, dataDir: context.dataDir })
   const restorer = restorerOf(contender)
   const first = await start(0)
   const crowd = crowdOf(storm, restorer)

@@ -62,6 +62,12 @@ export class Child {
     return (await answer) as T
   }
 
+  /** Lets the process end by itself, so that a profile is written; resolves when it is gone. */
+  async leave(): Promise<void> {
+    this.#process.disconnect()
+    await this.#gone
+  }
+
   /** kill -9; resolves when the process is gone. */
   async kill(): Promise<void> {
     this.#process.kill('SIGKILL')

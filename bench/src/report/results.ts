@@ -28,6 +28,8 @@ export interface Results {
   readonly machine: Machine
   readonly pairs: number
   readonly measureMs: number
+  /** Flags of Node that all servers had. */
+  readonly serverFlags: readonly string[]
   readonly scenarios: readonly ScenarioResult[]
 }
 

@@ -25,6 +25,7 @@ const RESULTS: Results = {
   },
   pairs: 3,
   measureMs: 1_500,
+  serverFlags: [],
   scenarios: [
     {
       id: 'fan-out',

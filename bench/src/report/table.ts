@@ -65,5 +65,6 @@ export function machineText(machine: Machine): string {
 /** All results as people read them: medians, and the least and the most in brackets. */
 export function resultsText(results: Results): string {
   const about = `${machineText(results.machine)}\nmedians [least–most] of ${results.pairs} runs each, in turn`
-  return `${about}\n\n${results.scenarios.map(scenarioText).join('\n')}`
+  const flags = results.serverFlags.length === 0 ? '' : `, node ${results.serverFlags.join(' ')}`
+  return `${about}${flags}\n\n${results.scenarios.map(scenarioText).join('\n')}`
 }

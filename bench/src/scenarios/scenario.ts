@@ -8,6 +8,8 @@ export type Measured = Readonly<Record<string, number>>
 
 export interface RunContext {
   readonly serverCore: number | null
+  /** Flags of Node for every server, on top of a scenario's own. */
+  readonly serverFlags: readonly string[]
   /** How long the measured part of a run with a steady load lasts. */
   readonly measureMs: number
   /** An empty directory for what is stored. */
