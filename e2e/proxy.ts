@@ -32,6 +32,10 @@ class Pipe {
     else this.#pump()
   }
 
+  get stalled(): boolean {
+    return this.#stalled
+  }
+
   stop(): void {
     clearTimeout(this.#timer)
     this.#waiting.length = 0
@@ -75,10 +79,15 @@ export class Wire {
   readonly #client: Socket
   readonly #server: Socket
   readonly #pipes: Readonly<Record<Direction, Pipe>>
+  /** By which ways an end that is gone would be heard of. */
+  readonly #gone = new Set<Direction>()
   /** The server's end is kept open though the client's is gone. */
   #stranded = false
+  #tellEnded: () => void = () => undefined
   /** Both ends are gone. */
-  readonly ended: Promise<void>
+  readonly ended: Promise<void> = new Promise((resolve) => {
+    this.#tellEnded = resolve
+  })
 
   constructor(client: Socket, server: Socket, { delayMs }: { delayMs: number }) {
     this.#client = client
@@ -90,20 +99,8 @@ export class Wire {
       // A reset is what this is for; `close` follows.
       end.on('error', () => undefined)
     }
-    this.ended = new Promise((resolve) => {
-      const end = (): void => {
-        for (const way of BOTH) this.#pipes[way].stop()
-        client.destroy()
-        if (this.#stranded) return
-        server.destroy()
-        resolve()
-      }
-      client.on('close', end)
-      server.on('close', () => {
-        this.#stranded = false
-        end()
-      })
-    })
+    client.on('close', () => this.#hear('up'))
+    server.on('close', () => this.#hear('down'))
   }
 
   /** Bytes that went through. */
@@ -117,24 +114,34 @@ export class Wire {
 
   strand(): void {
     this.#stranded = true
+    for (const way of BOTH) this.#pipes[way].stop()
     this.#client.resetAndDestroy()
   }
 
-  /**
-   * Nothing gets through any more. Whoever closes its end of a wire that is stalled both ways is
-   * not heard of at the other one until it flows.
-   */
+  /** Nothing gets through any more, not even that an end is closed. */
   stall(...directions: Direction[]): void {
     for (const way of directions.length === 0 ? BOTH : directions) this.#pipes[way].stall(true)
   }
 
   /** What was stalled goes on where it stood. */
   flow(...directions: Direction[]): void {
-    for (const way of directions.length === 0 ? BOTH : directions) this.#pipes[way].stall(false)
+    for (const way of directions.length === 0 ? BOTH : directions) {
+      this.#pipes[way].stall(false)
+      if (this.#gone.has(way)) this.#hear(way)
+    }
   }
 
   delay(ms: number): void {
     for (const way of BOTH) this.#pipes[way].delayMs = ms
+  }
+
+  #hear(way: Direction): void {
+    this.#gone.add(way)
+    const all = this.#gone.size === BOTH.length
+    if (!all && (this.#pipes[way].stalled || (this.#stranded && way === 'up'))) return
+    for (const pipe of BOTH) this.#pipes[pipe].stop()
+    for (const end of [this.#client, this.#server]) end.destroy()
+    if (all) this.#tellEnded()
   }
 }
 

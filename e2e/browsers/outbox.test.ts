@@ -24,10 +24,6 @@ function expectHeard(scene: Scene, ids: readonly string[]): Promise<void> {
   return Promise.resolve()
 }
 
-async function expectReconnecting(tab: Tab): Promise<void> {
-  expect((await tab.stats()).status).toBe('reconnecting')
-}
-
 /** A server, a line to it, a listener who hears everything, and a browser that has nothing stored. */
 class Scene implements AsyncDisposable {
   readonly world: World
@@ -82,9 +78,7 @@ class Scene implements AsyncDisposable {
     await this.context.setOffline(true)
     this.line.refuse()
     this.line.cut()
-    for (const tab of tabs) {
-      await eventually(() => expectReconnecting(tab))
-    }
+    for (const tab of tabs) await tab.isStatus('reconnecting')
   }
 
   async online(): Promise<void> {

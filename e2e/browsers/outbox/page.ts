@@ -1,10 +1,18 @@
 // Runs in the browser: a page that publishes and notes what becomes of it. It keeps nothing itself.
-import { RealtimeClient, type ClientStats, type OutboxEvent } from '@bmt-central/realtime'
+import {
+  RealtimeClient,
+  type ClientStats,
+  type OutboxEvent,
+  type RealtimeOptions,
+} from '@bmt-central/realtime'
 
 /** What a test does in the page. */
 export interface OutboxPage {
   /** Makes a client that begins to connect. */
-  start(options: { url: string; token: string }): void
+  start(options: RealtimeOptions): void
+  listen(topic: string): void
+  /** The ids of what came, in order; and of each gap that it is one. */
+  heard(): string[]
   /** Its own promise is not looked at: `told` is what counts. */
   publish(topic: string, payload: unknown, id: string): void
   /** `id state`, and the code where it failed; in the order in which it was told. */
@@ -23,6 +31,7 @@ declare global {
 function outboxPage(): OutboxPage {
   const told: string[] = []
   const warnings: string[] = []
+  const heard: string[] = []
   const clients: RealtimeClient[] = []
   const client = (): RealtimeClient => {
     const [first] = clients
@@ -35,10 +44,8 @@ function outboxPage(): OutboxPage {
   }
   const ignore = (): void => undefined
   return {
-    start: ({ url, token }) => {
+    start: (options) => {
       const made = new RealtimeClient({
-        url,
-        auth: token,
         outboxStore: 'browser',
         transports: ['websocket'],
         reconnect: { baseMs: 100, capMs: 200 },
@@ -48,12 +55,19 @@ function outboxPage(): OutboxPage {
           warn: (event) => warnings.push(event),
           error: ignore,
         },
+        ...options,
       })
       clients.push(made)
       made.onOutbox(hear)
       // Offline it is tried again and again; a refusal shows in the statistics.
       made.connect().catch(ignore)
     },
+    listen: (topic) => {
+      const subscription = client().subscribe(topic, ({ id }) => heard.push(id))
+      subscription.on('gap', ({ reason }) => heard.push(`gap ${reason}`))
+      subscription.ready.catch(ignore)
+    },
+    heard: () => heard,
     publish: (topic, payload, id) => {
       client().publish(topic, payload, { id }).catch(ignore)
     },

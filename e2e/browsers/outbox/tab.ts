@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import type { ClientStats } from '@bmt-central/realtime'
+import type { ClientStats, RealtimeOptions } from '@bmt-central/realtime'
 import type { BrowserContext, LaunchOptions, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { CHROMIUM } from '../chromium.js'
@@ -73,15 +73,20 @@ export class Tab {
     return tab
   }
 
-  async start(user: string): Promise<void> {
-    await this.page.evaluate((options) => window.outbox.start(options), {
+  async start(user: string, options: Partial<RealtimeOptions> = {}): Promise<void> {
+    await this.page.evaluate((all) => window.outbox.start(all), {
       url: this.#url,
-      token: `dev:${user}`,
+      auth: `dev:${user}`,
+      ...options,
     })
   }
 
-  async isConnected(): Promise<void> {
-    await eventually(() => expectFigure(this, 'status', 'connected'))
+  isConnected(): Promise<void> {
+    return this.isStatus('connected')
+  }
+
+  async isStatus(status: ClientStats['status']): Promise<void> {
+    await eventually(() => expectFigure(this, 'status', status))
   }
 
   /** The store is this tab's; `waiting`: it is another one's. */
@@ -103,6 +108,14 @@ export class Tab {
         id,
       ] as const)
     }
+  }
+
+  async listen(topic: string): Promise<void> {
+    await this.page.evaluate((to) => window.outbox.listen(to), topic)
+  }
+
+  async hears(...ids: string[]): Promise<void> {
+    await eventually(() => expectHeard(this, ids))
   }
 
   told(): Promise<string[]> {
@@ -152,6 +165,10 @@ async function expectFigure(
 
 async function expectTold(tab: Tab, lines: readonly string[]): Promise<void> {
   expect(await tab.told()).toEqual(expect.arrayContaining([...lines]))
+}
+
+async function expectHeard(tab: Tab, ids: readonly string[]): Promise<void> {
+  expect(await tab.page.evaluate(() => window.outbox.heard())).toEqual(ids)
 }
 
 /** What is in a frame of Socket.IO's; nothing where it is no event. */
