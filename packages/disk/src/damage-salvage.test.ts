@@ -59,12 +59,14 @@ test('[P2][P3] a store of all kinds of pages is as it was after a kill', async (
 })
 
 test('[P2][P3][P6] of a file that was cut, everything that is left is kept, and no position is given twice', async () => {
-  const { bytes, stored } = written()
+  const { bytes, stored, leafPages, overflowPages } = written()
   const half = Math.floor(bytes.length / 2 / PAGE_BYTES) * PAGE_BYTES
+  // What comes after it is free: a cut there loses nothing.
+  const used = Math.max(...leafPages, ...overflowPages) * PAGE_BYTES
   const lengths = {
-    lastPage: bytes.length - PAGE_BYTES,
-    fewPages: bytes.length - 5 * PAGE_BYTES,
-    odd: bytes.length - 12_345,
+    lastPage: used,
+    fewPages: used - 4 * PAGE_BYTES,
+    odd: used - 12_345,
     half,
     halfOdd: half + 777,
     onePage: PAGE_BYTES,
@@ -184,6 +186,23 @@ test('[P2][P3][P6] a branch page that leads to an earlier version of a leaf page
     }
   }
   expect(tried).toBeGreaterThan(0)
+})
+
+test('[P2][P3] of a position that only an earlier version of its record tells, nothing is given twice', async () => {
+  const { bytes, leafPages } = written()
+  const topics = leafPages.filter((number) => {
+    const { at, end } = pageOf(number)
+    return bytes.subarray(at, end).includes('"topic":"none"')
+  })
+  expect(topics.length).toBeGreaterThan(0)
+  // With and without a head page that tells which pages are current.
+  for (const heads of [[], [0]]) {
+    const damaged = flipped([...heads, ...topics].map(pageOf))
+    const served = await serveDamaged(folder, written(), damaged)
+    expect({ heads, wrong: served.wrong }).toEqual({ heads, wrong: [] })
+    expect(served.unchanged).not.toContain('none')
+    await folder.closeAll()
+  }
 })
 
 /** Of each kind of place. By hand for more: DISK_DAMAGE_CASES=500. */

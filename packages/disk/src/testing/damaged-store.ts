@@ -17,7 +17,9 @@ const SMALL = ['red', 'green', 'blue'] as unknown as readonly Topic[]
 const LARGE = 'large' as Topic
 /** Keeps its last ten. */
 const SHORT = 'short' as Topic
-export const TOPICS: readonly Topic[] = [...SMALL, LARGE, SHORT]
+/** Has a position, and keeps no publication. */
+const NONE = 'none' as Topic
+export const TOPICS: readonly Topic[] = [...SMALL, LARGE, SHORT, NONE]
 const EACH = 60
 
 /** Bytes of the file. */
@@ -104,8 +106,11 @@ function draftOf(topic: Topic, number: number) {
   return { id, from: 'ada', payloadJson, payloadBytes: payloadJson.length, hash: id }
 }
 
-const policyOf = (topic: Topic): StreamPolicy =>
-  topic === SHORT ? { ...KEEP_ALL, size: 10 } : KEEP_ALL
+const KEPT: Readonly<Record<string, number>> = { [SHORT]: 10, [NONE]: 0 }
+const policyOf = (topic: Topic): StreamPolicy => ({
+  ...KEEP_ALL,
+  size: KEPT[topic] ?? KEEP_ALL.size,
+})
 
 /** Several topics, large publications and some that went, in a tree of two levels and a list of free pages. */
 export async function writeStore(folder: Folder): Promise<Written> {
