@@ -14,12 +14,13 @@ import {
   type PublishKey,
 } from '@bmt-central/realtime-server/broker'
 import { encodeCommit, type CommittedId } from './commit-record.js'
+import type { DiskTopic } from './disk-stream.js'
 import { KIND, keyOf, META } from './keys.js'
-import { forgetting, type DiskTopic, type Opened } from './opened.js'
+import { forgetting, type Opened } from './opened.js'
 import { encodePublication } from './publication-record.js'
 import { isRemembered, remembered } from './remembered.js'
 import { repairStream } from './repair.js'
-import type { TopicRecord } from './state-records.js'
+import type { MetaRecord, TopicRecord } from './state-records.js'
 import { put, putJson, remove, type Change } from './store.js'
 import { WaitingAppends, type Append, type Waiting } from './waiting.js'
 
@@ -68,7 +69,7 @@ export class Appends {
   readonly #repairs = new Map<DiskTopic, { promise: Promise<void>; done: () => void }>()
   #working: Promise<void> | null = null
   #down = false
-  #writtenMeta: { baseEpoch: string; nextNumber: number }
+  #writtenMeta: Pick<MetaRecord, 'baseEpoch' | 'nextNumber' | 'cut'>
   #cancelRetry: Cancel = () => undefined
 
   constructor(opened: Opened, ports: Ports) {
@@ -211,7 +212,7 @@ export class Appends {
   }
 
   async #repairOne(state: DiskTopic): Promise<void> {
-    const { store, numbers, newEpoch, topics, clock } = this.#opened
+    const { store, numbers, newEpoch, topics, clock, ids } = this.#opened
     const { stream, topic } = state
     const before = { number: stream.number, epoch: stream.epoch }
     const into = { number: numbers.topic(), epoch: newEpoch() }
@@ -231,6 +232,7 @@ export class Appends {
       todo: 'check the disk; nothing else is needed',
     })
     // Ids of an even earlier epoch are past their window, or as good as: damage is rare.
+    if (stream.earlier !== null) ids.forget(stream.earlier.ids, clock.now())
     stream.earlier = { ...before, ids: state.ids ?? new Map() }
     state.ids = null
     stream.become({ number: into.number, facts })
@@ -258,8 +260,8 @@ export class Appends {
 
   /** All that one transaction changes, and what is so once it is committed. */
   #transactionOf(placings: readonly Placing[]): { changes: Change[]; done: () => void } {
-    const { cleanUp, clock, topics, numbers } = this.#opened
-    const chores = cleanUp.plan(clock.now())
+    const { cleanUp, clock, topics, numbers, ids, idLoading } = this.#opened
+    const chores = cleanUp.plan(clock.now(), { ids: idLoading.done })
     const extra = [...this.#extra]
     const added = new Map<DiskTopic, Placing[]>()
     for (const state of this.#touched) added.set(state, [])
@@ -273,9 +275,10 @@ export class Appends {
     for (const [state, list] of added) changes.push(this.#putTopic(state, list))
     const { baseEpoch } = topics
     const { nextTopic: nextNumber } = numbers
+    const { cut } = ids
     const meta = this.#writtenMeta
-    const metaChanged = baseEpoch !== meta.baseEpoch || nextNumber !== meta.nextNumber
-    if (metaChanged) changes.push(this.#putMeta())
+    if (baseEpoch !== meta.baseEpoch || nextNumber !== meta.nextNumber || cut !== meta.cut)
+      changes.push(this.#putMeta())
     if (this.#down) changes.push(put(keyOf(KIND.ballast), Buffer.alloc(BALLAST_BYTES)))
     const written = [...states].map((state) => {
       const { usedAtMs, stream } = state
@@ -283,9 +286,9 @@ export class Appends {
     })
     const done = (): void => {
       this.#extra.splice(0, extra.length)
-      this.#writtenMeta = { baseEpoch, nextNumber }
+      this.#writtenMeta = { baseEpoch, nextNumber, cut }
       chores.done()
-      cleanUp.storedIds(placings.length)
+      cleanUp.addedIds(placings.length)
       for (const { state, ...what } of written) this.#noteWritten(state, what)
     }
     return { changes, done }
@@ -398,10 +401,10 @@ export class Appends {
   }
 
   #putMeta(): Change {
-    const { meta, topics, numbers, clock } = this.#opened
+    const { meta, topics, numbers, clock, ids } = this.#opened
     const { baseEpoch } = topics
     const nextNumber = numbers.nextTopic
-    return putJson(META, { ...meta, baseEpoch, nextNumber, clockAtMs: clock.now() })
+    return putJson(META, { ...meta, baseEpoch, nextNumber, clockAtMs: clock.now(), cut: ids.cut })
   }
 
   /** Pinned until the last of its transaction is in place. */

@@ -33,6 +33,12 @@ export class CleanMark {
     }
   }
 
+  /** What tells the store's file from a copy of it, also where that has got its inode. */
+  fileIdentity(): string {
+    const { ino, birthtimeNs } = statSync(this.#file, { bigint: true })
+    return `${ino}-${birthtimeNs}`
+  }
+
   /** Before the first write: from here on an end is unclean. */
   remove(): void {
     rmSync(this.#path, { force: true })

@@ -21,6 +21,12 @@ export interface Chores {
   readonly done: () => void
 }
 
+interface OldIds {
+  readonly changes: Change[]
+  readonly count: number
+  readonly oldestAtMs: number | null
+}
+
 /**
  * What has to go from the store. It waits for the next transaction, and stays waiting where that
  * fails. Whatever is not removed at the end is known to the next start: a topic's record names the
@@ -33,6 +39,8 @@ export class CleanUp {
   /** Ranges of topics that have no record any more. */
   #doomed: DroppedRange[] = []
   #storedIds = 0
+  /** Records of ids before this one are not in the number: they were too old at the start. */
+  #countedFrom: Buffer = keyOf(KIND.commit)
   /** Instant of the oldest stored ids; null where that has to be looked up. */
   #oldestIdsAtMs: number | null = null
 
@@ -51,11 +59,18 @@ export class CleanUp {
     if (range.end > range.from) this.#doomed.push(range)
   }
 
-  storedIds(count: number): void {
+  /** What a start has found: `from` the first record that counts. */
+  foundIds(count: number, from: Buffer): void {
+    this.#storedIds = count
+    this.#countedFrom = from
+  }
+
+  addedIds(count: number): void {
     this.#storedIds += count
   }
 
-  plan(nowMs: number): Chores {
+  /** `ids`: whether those that are too old or too many go, too. */
+  plan(nowMs: number, { ids: idsToo }: { readonly ids: boolean }): Chores {
     let room = REMOVED_PER_COMMIT
     const changes: Change[] = []
     const doomed = [...this.#doomed]
@@ -72,7 +87,7 @@ export class CleanUp {
         changes.push(until < end ? doomedRecord(rest) : remove(keyOf(KIND.doomed, number)))
       }
     }
-    const ids = this.#oldIds(nowMs)
+    const ids = idsToo ? this.#oldIds(nowMs) : this.#noIds()
     changes.push(...ids.changes)
     return {
       changes,
@@ -85,7 +100,7 @@ export class CleanUp {
   }
 
   /** Ids that are too old, or too many. */
-  #oldIds(nowMs: number): { changes: Change[]; count: number; oldestAtMs: number | null } {
+  #oldIds(nowMs: number): OldIds {
     const changes: Change[] = []
     let count = 0
     const oldestAtMs = this.#oldestIdsAtMs
@@ -99,9 +114,13 @@ export class CleanUp {
         return { changes, count, oldestAtMs: facts.agedAtMs }
       }
       changes.push(remove(key))
-      count += facts.count
+      if (key.compare(this.#countedFrom) >= 0) count += facts.count
     }
     return { changes, count, oldestAtMs: null }
+  }
+
+  #noIds(): OldIds {
+    return { changes: [], count: 0, oldestAtMs: this.#oldestIdsAtMs }
   }
 }
 

@@ -27,12 +27,13 @@ import { Appends } from './appends.js'
 import { bootId } from './boot.js'
 import type { CleanMark } from './clean-mark.js'
 import { openDirectory } from './directory.js'
-import { DiskStream, emptyFacts, StreamDamaged } from './disk-stream.js'
+import { DiskStream, emptyFacts, StreamDamaged, type DiskTopic } from './disk-stream.js'
 import { META } from './keys.js'
 import { lockDirectory, type DirectoryLock } from './lock.js'
-import { openStreams, type DiskTopic, type Opened } from './opened.js'
+import { openStreams, type Opened } from './opened.js'
 import { checkOptions, resolveLimits, type DiskBrokerOptions } from './options.js'
 import { putJson } from './store.js'
+import type { Append } from './waiting.js'
 
 /** How often what has expired is freed; it is never shown, however long that takes. */
 const SWEEP_INTERVAL_MS = 60_000
@@ -134,7 +135,6 @@ export class DiskBroker implements Broker {
     const { store, mark, unclean } = await openDirectory(path, directory)
     try {
       this.#refuseClosed()
-      mark.remove()
       let appends: Appends | null = null
       const limits = resolveLimits(this.#options, context.limits)
       const opened = await openStreams(
@@ -143,8 +143,14 @@ export class DiskBroker implements Broker {
         {
           fsync,
           bootId: this.#internals.bootId ?? bootId() ?? runtime.id(),
-          lookThrough: unclean,
-          forgotten: (state) => appends?.forgotten(state),
+          unclean,
+          file: mark.fileIdentity(),
+          forgotten: (state) => {
+            if (state.stream.head > 0 && opened.idLoading.mayMiss(state)) {
+              opened.ids.forgotten(state.usedAtMs, opened.clock.now())
+            }
+            appends?.forgotten(state)
+          },
         },
       )
       const announcements = new Announcements({ sink, logger })
@@ -166,6 +172,7 @@ export class DiskBroker implements Broker {
       }
       appends = running.appends
       this.#refuseClosed()
+      opened.idLoading.start(runtime, logger)
       return running
     } catch (error) {
       await store.close()
@@ -174,24 +181,21 @@ export class DiskBroker implements Broker {
   }
 
   publish(topic: Topic, draft: Draft, policy: StreamPolicy): Maybe<Accepted> {
-    const { appends, announcements, opened, runtime } = this.#running()
+    const running = this.#running()
+    const { announcements, opened, runtime } = running
     if (policy.delivery === 'ephemeral') {
       const deliveredTo = opened.topics.get(topic)?.live ?? 0
       return announcements.pass(topic, draft, { timestamp: runtime.wallNow(), deliveredTo })
     }
-    const first = appends.firstResult(topic, draft)
-    if (first === null) return appends.append({ topic, draft, policy })
-    if (!(first instanceof Promise)) return first
-    // The first one failed: this one is as good as new.
-    return first.then((result) => result ?? appends.append({ topic, draft, policy }))
+    return this.#withIds(draft.payloadBytes, () => publishOnce(running, { topic, draft, policy }))
   }
 
   accepted(topic: Topic, key: PublishKey): Maybe<Accepted | null> {
-    return this.#running().appends.firstResult(topic, key)
+    return this.#withIds(0, () => this.#running().appends.firstResult(topic, key))
   }
 
   follows(topic: Topic, from: string | null, after: string): Maybe<boolean> {
-    return this.#running().appends.follows(topic, from, after)
+    return this.#withIds(0, () => this.#running().appends.follows(topic, from, after))
   }
 
   subscribers(
@@ -249,8 +253,9 @@ export class DiskBroker implements Broker {
     this.#state = 'closed'
     this.#cancelSweep()
     if (typeof before === 'string') return
-    const { appends, lock, mark, sink } = before
+    const { opened, appends, lock, mark, sink } = before
     sink.state('down')
+    opened.idLoading.stop()
     noteUses(before)
     await appends.close()
     const noted = await this.#noteEnd(before)
@@ -261,10 +266,17 @@ export class DiskBroker implements Broker {
 
   /** False where the store does not take it. */
   async #noteEnd({ opened, logger }: Running): Promise<boolean> {
-    const { store, topics, numbers, clock, meta } = opened
+    const { store, topics, numbers, clock, meta, ids } = opened
     const { baseEpoch } = topics
     const { nextTopic: nextNumber } = numbers
-    const end = { ...meta, baseEpoch, nextNumber, openOnBoot: null, clockAtMs: clock.now() }
+    const end = {
+      ...meta,
+      baseEpoch,
+      nextNumber,
+      openOnBoot: null,
+      clockAtMs: clock.now(),
+      cut: ids.cut,
+    }
     try {
       await store.write([putJson(META, end)])
       return true
@@ -272,6 +284,12 @@ export class DiskBroker implements Broker {
       logger.warn('the clean end could not be noted', { error: String(error) })
       return false
     }
+  }
+
+  /** What needs to know all accepted ids; `bytes`: what it holds while they are read. */
+  #withIds<Result>(bytes: number, run: () => Maybe<Result>): Maybe<Result> {
+    const { idLoading } = this.#running().opened
+    return idLoading.done ? run() : idLoading.whenDone(bytes, run)
   }
 
   #broken({ appends, logger }: Running, error: unknown): RealtimeError {
@@ -301,6 +319,10 @@ export class DiskBroker implements Broker {
   /** Frees what has expired, a part in each turn: others are served in between. */
   #sweep(running: Running, states: Iterator<DiskTopic>): void {
     const { opened, appends, runtime } = running
+    if (!opened.idLoading.done) {
+      this.#sweepLater(running)
+      return
+    }
     const nowMs = opened.clock.now()
     let more = opened.ids.sweep(nowMs, SWEPT_PER_TURN)
     for (let count = 1; count <= SWEPT_PER_TURN; count += 1) {
@@ -330,6 +352,15 @@ async function closeStore({ opened, logger }: Running): Promise<boolean> {
     logger.warn('the store was closed after a commit that failed', { error: String(error) })
     return false
   }
+}
+
+function publishOnce({ appends }: Running, append: Append): Maybe<Accepted> {
+  const { topic, draft } = append
+  const first = appends.firstResult(topic, draft)
+  if (first === null) return appends.append(append)
+  if (!(first instanceof Promise)) return first
+  // The first one failed: this one is as good as new.
+  return first.then((result) => result ?? appends.append(append))
 }
 
 function noteUses({ opened, appends }: Running): void {

@@ -6,6 +6,7 @@ import {
   type ReadQuery,
   type StreamPage,
   type TopicIds,
+  type TopicState,
 } from '@bmt-central/realtime-server/broker'
 import { KIND, keyOf, seqOf } from './keys.js'
 import { decodePublication, factsOf, heldBytesOf } from './publication-record.js'
@@ -215,6 +216,9 @@ export class DiskStream implements KeptStream {
     return keyOf(KIND.publication, this.#number, seq)
   }
 }
+
+/** What is known of one topic. */
+export type DiskTopic = TopicState<DiskStream>
 
 type PagePart = Pick<StreamPage, 'publications' | 'more'>
 

@@ -1,22 +1,16 @@
 import { RealtimeError, type Logger } from '@bmt-central/realtime-protocol'
-import {
-  AcceptedIds,
-  KnownTopics,
-  type BrokerContext,
-  type TopicState,
-} from '@bmt-central/realtime-server/broker'
+import { AcceptedIds, KnownTopics, type BrokerContext } from '@bmt-central/realtime-server/broker'
 import { AgeingClock } from './ageing-clock.js'
 import { CleanUp, doomedRecord, type DroppedRange } from './clean-up.js'
-import { decodeCommit } from './commit-record.js'
-import { DiskStream, emptyFacts } from './disk-stream.js'
-import { endOf, KIND, keyOf, META } from './keys.js'
+import { DiskStream, emptyFacts, type DiskTopic } from './disk-stream.js'
+import { IdLoading } from './id-loading.js'
+import { KIND, keyOf, META } from './keys.js'
 import { loadStore, type Loaded, type LoadedTopic } from './load.js'
 import { restoreDamaged } from './restore-damaged.js'
 import { Numbers } from './numbers.js'
 import { FORMAT, type MetaRecord } from './state-records.js'
 import { putJson, remove, type Change, type Store } from './store.js'
-
-export type DiskTopic = TopicState<DiskStream>
+import { findStoredIds, NO_STORED_IDS } from './stored-ids.js'
 
 /** All that is known after a start. */
 export interface Opened {
@@ -29,14 +23,18 @@ export interface Opened {
   readonly meta: MetaRecord
   readonly numbers: Numbers
   readonly newEpoch: () => string
+  /** Publishes wait for it. */
+  readonly idLoading: IdLoading
 }
 
 export interface OpeningParts {
   readonly fsync: 'always' | 'interval'
   /** Of this start of the machine. */
   readonly bootId: string
-  /** Whether every stream has to be looked through. */
-  readonly lookThrough: boolean
+  /** The end before was not clean. */
+  readonly unclean: boolean
+  /** Tells the store's file from a copy of it. */
+  readonly file: string
   readonly forgotten: (state: DiskTopic) => void
 }
 
@@ -58,7 +56,7 @@ export async function openStreams(
   const clock = new AgeingClock(runtime, loaded.clockAtMs)
   const numbers = new Numbers({ topic: loaded.nextNumber, commit: loaded.nextCommit })
   const found =
-    parts.lookThrough || loaded.meta === null || loaded.lostTopics.length > 0
+    mayBeTorn(loaded, parts) || loaded.meta === null || loaded.lostTopics.length > 0
       ? restoreDamaged(store, loaded, { clock, numbers, newEpoch, logger })
       : { topics: loaded.topics, changes: [] }
   const tailLost = tailMayBeLost(loaded, parts, logger)
@@ -67,7 +65,7 @@ export async function openStreams(
     : found.topics
   const damaged = found.changes.length > 0 || loaded.meta === null
   const bounds = { windowMs: limits.idempotencyWindowMs, maxIds: limits.maxIdempotencyIds }
-  const ids = new AcceptedIds(bounds)
+  const ids = new AcceptedIds(bounds, loaded.meta?.cut ?? null)
   const cleanUp = new CleanUp(store, bounds)
   const known = new KnownTopics<DiskStream>(limits, {
     ids,
@@ -77,14 +75,22 @@ export async function openStreams(
     baseEpoch: damaged || tailLost || !loaded.meta ? newEpoch() : loaded.meta.baseEpoch,
     forgotten: parts.forgotten,
   })
-  const states = new Map<number, DiskTopic>()
   const byUse = [...topics].sort((one, other) => one.usedAtMs - other.usedAtMs)
-  for (const topic of byUse) states.set(topic.number, restoreTopic(store, known, topic))
-  const dropIds: Change[] = []
-  let idsLost = loaded.meta === null || tailLost
-  if (tailLost) dropIds.push(...[...store.records(KIND.commit)].map(({ key }) => remove(key)))
-  else idsLost = !restoreIds(store, { ids, cleanUp, states, topics, nowMs: clock.now() }) || idsLost
+  const states = byUse.map((topic) => restoreTopic(store, known, topic))
+  const dropIds = tailLost ? [...store.records(KIND.commit)].map(({ key }) => remove(key)) : []
+  const stored = tailLost ? NO_STORED_IDS : findStoredIds(store, { nowMs: clock.now(), ...bounds })
+  dropIds.push(...stored.damaged.map(remove))
+  if (stored.cutUntilMs !== null) ids.forgotten(stored.cutUntilMs, clock.now())
+  cleanUp.foundIds(stored.count, stored.first ?? keyOf(KIND.commit, loaded.nextCommit))
   for (const range of loaded.doomed) cleanUp.doomed(range)
+  const idsLost =
+    loaded.meta === null || tailLost || stored.damaged.length > 0 || topicsLost(loaded, topics)
+  if (stored.damaged.length > 0) {
+    logger.error('records of accepted ids are damaged: clients are told that all are lost', {
+      damagedRecords: stored.damaged.length,
+      todo: 'check the disk; nothing else is needed',
+    })
+  }
 
   const meta: MetaRecord = {
     format: FORMAT,
@@ -92,16 +98,19 @@ export async function openStreams(
     windowEpoch: idsLost || !loaded.meta ? newEpoch() : loaded.meta.windowEpoch,
     fsync: parts.fsync,
     openOnBoot: parts.bootId,
+    openFile: parts.file,
     nextNumber: numbers.nextTopic,
     clockAtMs: clock.now(),
+    cut: ids.cut,
   }
   const renewed = tailLost
     ? topics.map(({ number, ...record }) => putJson(keyOf(KIND.topic, number), record))
     : []
   await store.write([...found.changes, ...dropIds, ...renewed, putJson(META, meta)])
-  // Last: whatever is too much by now goes, with its ids in place.
-  for (const state of states.values()) known.used(state, state.usedAtMs)
-  return { store, topics: known, ids, cleanUp, clock, meta, numbers, newEpoch }
+  // Last: whatever is too much by now goes.
+  for (const state of states) known.used(state, state.usedAtMs)
+  const idLoading = new IdLoading({ store, ids, topics: known, stored })
+  return { store, topics: known, ids, cleanUp, clock, meta, numbers, newEpoch, idLoading }
 }
 
 /** @throws RealtimeError `invalid_options` where another version wrote the store; nothing is changed */
@@ -111,6 +120,15 @@ export function refuseOtherFormat(format: unknown): void {
     `the store has format ${String(format)}, this version reads and writes ${FORMAT}: ` +
     'use the version that wrote it, or another directory'
   throw new RealtimeError('invalid_options', what)
+}
+
+/**
+ * Whether every stream has to be looked through. Not where only the process ended, and this is the
+ * very file that it used: the system still has all that was written to it, so the store is what the
+ * last transaction left, as after a clean end. What a disk damages besides is found by who reads it.
+ */
+function mayBeTorn({ meta }: Loaded, { unclean, bootId, file }: OpeningParts): boolean {
+  return unclean && !(meta?.openOnBoot === bootId && meta.openFile === file)
 }
 
 /** Whether the last that was accepted before may have gone with the machine [P6]. */
@@ -125,6 +143,17 @@ function tailMayBeLost({ meta }: Loaded, parts: OpeningParts, logger: Logger): b
   return lost
 }
 
+/** Whether ids may name topics that are not known any more, though nobody has forgotten them. */
+function topicsLost({ topics: before, lostTopics }: Loaded, now: readonly LoadedTopic[]): boolean {
+  const numbers = new Set(before.map(({ number }) => number))
+  const found = new Set(now.flatMap(({ number, earlier }) => [number, earlier?.number]))
+  return (
+    lostTopics.length > 0 ||
+    before.some(({ earlier }) => earlier !== undefined && !found.has(earlier.number)) ||
+    now.some(({ number, earlier }) => earlier === undefined && !numbers.has(number))
+  )
+}
+
 function restoreTopic(
   store: Store,
   known: KnownTopics<DiskStream>,
@@ -135,42 +164,6 @@ function restoreTopic(
   const stream = new DiskStream(store, { number, facts })
   if (earlier !== undefined) stream.earlier = { ...earlier, ids: new Map() }
   return known.restore(topic, stream, usedAtMs)
-}
-
-/** False where some may be missing. */
-function restoreIds(
-  store: Store,
-  into: {
-    readonly ids: AcceptedIds
-    readonly cleanUp: CleanUp
-    readonly states: ReadonlyMap<number, DiskTopic>
-    readonly topics: readonly LoadedTopic[]
-    readonly nowMs: number
-  },
-): boolean {
-  const { ids, cleanUp, states } = into
-  const earlier = new Map<number, DiskTopic>()
-  for (const { number, earlier: before } of into.topics) {
-    const state = states.get(number)
-    if (before !== undefined && state !== undefined) earlier.set(before.number, state)
-  }
-  let whole = true
-  for (const { body } of store.range(keyOf(KIND.commit), endOf(KIND.commit))) {
-    if (body === null) {
-      whole = false
-      continue
-    }
-    const { timestamp, agedAtMs: atMs, ids: committed } = decodeCommit(body)
-    cleanUp.storedIds(committed.length)
-    for (const { number, from, id, hash, seq, deliveredTo } of committed) {
-      const state = states.get(number)
-      const remembered =
-        state === undefined ? earlier.get(number)?.stream.earlier?.ids : (state.ids ??= new Map())
-      if (remembered === undefined) continue
-      ids.remember(remembered, { from, id }, { hash, seq, timestamp, deliveredTo, atMs })
-    }
-  }
-  return whole
 }
 
 /** What a forgotten topic leaves to be removed; `oldest` of the publications that the store has. */

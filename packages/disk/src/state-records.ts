@@ -1,4 +1,4 @@
-import type { StreamPolicy } from '@bmt-central/realtime-server/broker'
+import type { StreamPolicy, WindowCut } from '@bmt-central/realtime-server/broker'
 
 export const FORMAT = 1
 
@@ -10,10 +10,14 @@ export interface MetaRecord {
   readonly fsync: 'always' | 'interval'
   /** Null after a clean end. */
   readonly openOnBoot: string | null
+  /** Tells the file that was opened from a copy of it. */
+  readonly openFile: string
   /** The next topic's; none is given twice. */
   readonly nextNumber: number
   /** The broker's own clock when this was written: it goes on from there. */
   readonly clockAtMs: number
+  /** Where accepted ids were forgotten before their time [P4][L17]; instants of that clock. */
+  readonly cut: WindowCut | null
 }
 
 /** What is kept of a topic besides its publications. JSON; instants are of the broker's own clock. */

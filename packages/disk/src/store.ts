@@ -63,6 +63,14 @@ export class Store {
     return this.range(keyOf(kind), endOf(kind), limit)
   }
 
+  /** All records of a kind, the last one first. */
+  *backwards(kind: Kind): Generator<StoredRecord> {
+    const range = { start: endOf(kind), end: keyOf(kind), reverse: true }
+    for (const { key, value } of this.#database.getRange(range)) {
+      yield { key, body: unseal(key, value) }
+    }
+  }
+
   /** The last key of a kind. */
   lastKey(kind: Kind): Buffer | null {
     const range = { start: endOf(kind), end: keyOf(kind), reverse: true, limit: 1 }

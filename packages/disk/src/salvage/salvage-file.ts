@@ -192,8 +192,10 @@ async function complete(
     // Where it is lost no stream is whole, and there is no tail that could be lost besides.
     fsync: currentMeta?.fsync ?? 'always',
     openOnBoot: currentMeta?.openOnBoot ?? null,
+    openFile: '',
     nextNumber,
     clockAtMs,
+    cut: null,
   }
   await store.write([...wholes, putJson(META, meta)])
   return sum

@@ -39,6 +39,12 @@ interface Slice {
   readonly generations: Generation[]
 }
 
+/** Ids were forgotten before their time: at `atMs` the youngest of them was `windowMs` old. */
+export interface WindowCut {
+  readonly windowMs: number
+  readonly atMs: number
+}
+
 /** By time a slice ends after this part of the window, by number after this part of all ids. */
 const SLICES_PER_WINDOW = 4
 const SLICES_PER_NUMBER = 4
@@ -59,11 +65,21 @@ export class AcceptedIds {
   /** What is not valid any more and still to be taken apart. */
   readonly #retired: Slice[] = []
   #size = 0
-  #cut: { readonly windowMs: number; readonly atMs: number } | null = null
+  #cut: WindowCut | null
 
-  constructor(limits: { readonly windowMs: number; readonly maxIds: number }) {
+  /** `cut`: the last one of before, where ids are remembered over restarts. */
+  constructor(
+    limits: { readonly windowMs: number; readonly maxIds: number },
+    cut: WindowCut | null = null,
+  ) {
     this.#windowMs = limits.windowMs
     this.#maxIds = limits.maxIds
+    this.#cut = cut
+  }
+
+  /** The last one. What remembers ids over a restart remembers it with what it forgets. */
+  get cut(): WindowCut | null {
+    return this.#cut
   }
 
   /** Ids that are held; never more than `maxIds`. */
@@ -111,6 +127,11 @@ export class AcceptedIds {
       }
     }
     topic.clear()
+  }
+
+  /** Notes that ids which are not in here are forgotten before their time, accepted up to `lastAtMs`. */
+  forgotten(lastAtMs: number, nowMs: number): void {
+    this.#noteCut(nowMs - lastAtMs, nowMs)
   }
 
   /**

@@ -1,4 +1,4 @@
-export { AcceptedIds, type AcceptedId, type TopicIds } from './accepted-ids.js'
+export { AcceptedIds, type AcceptedId, type TopicIds, type WindowCut } from './accepted-ids.js'
 export { Announcements } from './announcements.js'
 export {
   EMPTY_STATS,
