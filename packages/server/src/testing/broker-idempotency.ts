@@ -162,6 +162,33 @@ function describeWindow(test: BrokerTest): void {
     }
   })
 
+  test('[P4][L17] opened again it says a new window, or how long it really remembers', async (create) => {
+    const limits = { maxIdempotencyIds: 40 }
+    const world = await BrokerWorld.open(create, { limits })
+    const { runtime, windowEpoch } = world
+    const accepted: { id: string; at: number; windowMs: number }[] = []
+    for (let number = 1; number <= 100; number += 1) {
+      await runtime.advance(1_000)
+      const id = `m${number}`
+      const { windowMs = WINDOW_MS } = await world.publish('a', id)
+      accepted.push({ id, at: runtime.monotonicNow(), windowMs })
+    }
+    await world.broker.close()
+
+    await using again = await BrokerWorld.open(create, { limits, runtime })
+    const told = again.broker.stats().idempotencyWindowMs
+    const { windowMs = WINDOW_MS } = await again.publish('a', 'later')
+    // Told another epoch, nobody sends anything again.
+    if (again.windowEpoch !== windowEpoch) return
+    assert(told <= 40_000, `stats() says ${told}`)
+    assert(windowMs <= 40_000, `publish() says ${windowMs}`)
+    const now = runtime.monotonicNow()
+    for (const { id, at } of accepted) {
+      if (now - at >= windowMs) continue
+      assert.equal(await again.broker.follows('a', 'ann', id), true, id)
+    }
+  })
+
   test('[L17] once there is room again, nothing is said of the window any more', async (create) => {
     await using world = await BrokerWorld.open(create, { limits: { maxIdempotencyIds: 10 } })
     const results = await world.publishMany('a', 30)
