@@ -33,6 +33,12 @@ export interface RealtimeServiceOptions {
   readonly trustProxy?: boolean
   /** Admits connections without a token, for rules that say `anyone` [R7]. Default false. */
   readonly anonymous?: boolean
+  /**
+   * Compresses WebSocket messages (RFC 7692, without context takeover): a publication once for all of
+   * its subscribers, from `thresholdBytes` on (default 1 024). Costs memory at both ends and some
+   * 45 µs for 2 KiB. Default false.
+   */
+  readonly compression?: false | { readonly thresholdBytes?: number }
   /** How often clients are asked to say that they live, in ms. Default 30 000. */
   readonly heartbeatInterval?: number
   /** URL path. Default `/socket.io`. */
@@ -58,6 +64,8 @@ export interface ResolvedOptions {
   readonly ownEvents: ReadonlySet<string>
   readonly trustProxy: boolean
   readonly anonymous: boolean
+  /** Packets with so many bytes are compressed; null: none is. */
+  readonly compressionThresholdBytes: number | null
   readonly heartbeatIntervalMs: number
   readonly path: string
   readonly broker: Broker
@@ -78,6 +86,7 @@ const KEYS = [
   'events',
   'trustProxy',
   'anonymous',
+  'compression',
   'heartbeatInterval',
   'path',
   'broker',
@@ -87,7 +96,7 @@ const KEYS = [
   'runtime',
   'logger',
 ] as const
-const LATER = ['http', 'topics', 'compression'] as const
+const LATER = ['http', 'topics'] as const
 
 const HEARTBEAT_INTERVAL_MS = 30_000
 const MAX_WIRE_RULES_BYTES = 32 * 1_024
@@ -117,6 +126,7 @@ export function resolveOptions(options: RealtimeServiceOptions): Readonly<Resolv
     ownEvents: ownEventsOf(options.events ?? {}),
     trustProxy,
     anonymous: booleanOption('anonymous', options.anonymous ?? false),
+    compressionThresholdBytes: compressionOf(options.compression ?? false),
     heartbeatIntervalMs: integerOption(
       'heartbeatInterval',
       options.heartbeatInterval ?? HEARTBEAT_INTERVAL_MS,
@@ -131,6 +141,16 @@ export function resolveOptions(options: RealtimeServiceOptions): Readonly<Resolv
     runtime: portOf('runtime', runtime, RUNTIME_MEMBERS),
     logger: portOf('logger', logger, LOGGER_MEMBERS),
   })
+}
+
+const COMPRESSION_THRESHOLD_BYTES = 1_024
+
+function compressionOf(value: unknown): number | null {
+  if (value === false) return null
+  const fields = fieldsOption('compression', value)
+  refuseKeys('compression', fields, { known: ['thresholdBytes'] })
+  const threshold = fields['thresholdBytes'] ?? COMPRESSION_THRESHOLD_BYTES
+  return integerOption('compression.thresholdBytes', threshold, 1)
 }
 
 const BROKER_MEMBERS = ['start', 'publish', 'accepted', 'follows', 'subscribers', 'read', 'close']

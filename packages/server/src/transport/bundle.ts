@@ -1,4 +1,4 @@
-import { framesOf } from './frames.js'
+import { framesOf, packedFrame } from './frames.js'
 import type { Parcel } from './parcel.js'
 
 /**
@@ -11,6 +11,7 @@ export class Bundle {
   readonly #pieces: readonly Bundle[]
   #parcels: readonly Parcel[] | null
   #frames: Buffer | null = null
+  #packed: Buffer | null = null
   #joined: Map<Bundle, Bundle> | null = null
   #tails: Map<number, Bundle> | null = null
   #parts: readonly Bundle[] | null = null
@@ -44,6 +45,16 @@ export class Bundle {
     return this.#frames
   }
 
+  /** The same with parcels of at least `threshold` bytes compressed, each once. Always the same `threshold`. */
+  packedFrames(threshold: number): Buffer {
+    if (this.bytes < threshold) return this.frames
+    this.#packed ??=
+      this.#pieces.length > 0
+        ? Buffer.concat(this.#pieces.map((piece) => piece.packedFrames(threshold)))
+        : Buffer.concat(this.parcels.map((parcel) => packedOnce(parcel, threshold)))
+    return this.#packed
+  }
+
   /** This one and then `next`; the same object for the same `next`. */
   with(next: Bundle): Bundle {
     this.#joined ??= new Map()
@@ -72,6 +83,12 @@ export class Bundle {
     this.#parts ??= partsOf(this.parcels, maxBytes)
     return this.#parts
   }
+}
+
+function packedOnce(parcel: Parcel, threshold: number): Buffer {
+  if (parcel.bytes < threshold) return framesOf([parcel])
+  if (parcel.packed === undefined) parcel.packed = packedFrame(parcel)
+  return parcel.packed ?? framesOf([parcel])
 }
 
 function partsOf(parcels: readonly Parcel[], maxBytes: number): Bundle[] {

@@ -1,5 +1,6 @@
 import type { Logger } from '@bmt-central/realtime-protocol'
 import type { Socket } from 'node:net'
+import type { Bundle } from './bundle.js'
 import { framesOf } from './frames.js'
 import type { Handover } from './peer.js'
 
@@ -19,6 +20,7 @@ interface EngineSocket {
 interface WebSocketEnd {
   readonly readyState: unknown
   readonly _socket?: Socket | null
+  readonly _extensions?: Readonly<Record<string, unknown>>
   readonly _sender?: {
     /** 0: nothing is being packed or read. */
     readonly _state: unknown
@@ -29,7 +31,14 @@ interface WebSocketEnd {
   }
 }
 
+/** What client and server have agreed on (RFC 7692, section 7.1). */
+interface DeflateParams {
+  readonly server_no_context_takeover?: unknown
+  readonly server_max_window_bits?: unknown
+}
+
 const WEBSOCKET_OPEN = 1
+const LARGEST_WINDOW_BITS = 15
 
 /**
  * Writes whole WebSocket frames to the TCP socket below Engine.IO and ws: one write for a turn's
@@ -40,19 +49,26 @@ const WEBSOCKET_OPEN = 1
  */
 export class FastLane {
   readonly #logger: Logger
+  readonly #threshold: number | null
   #closed = false
 
-  constructor(logger: Logger) {
+  /** `threshold`: bytes from which on packets are compressed; null: none is. */
+  constructor({ logger, threshold }: { logger: Logger; threshold: number | null }) {
     this.#logger = logger
+    this.#threshold = threshold
   }
 
   /** Whether it has written the handover; if not, nothing has been written. */
   write(conn: object, handover: Handover): boolean {
-    const tcp = this.#socketOf(conn as EngineSocket)
+    const engine = conn as EngineSocket
+    const tcp = this.#socketOf(engine)
     if (tcp === null) return false
     const { packets, shared } = handover
+    const packs = this.#packs(engine)
+    // A page is compressed for one connection alone: ws does that off this thread.
+    if (packs && packets.some(({ bytes }) => bytes >= (this.#threshold ?? Infinity))) return false
     const own = packets.length === 0 ? null : framesOf(packets)
-    const theirs = shared === null ? null : shared.frames
+    const theirs = shared === null ? null : this.#framesOf(shared, packs)
     if (own !== null && theirs !== null && theirs.length > MAX_COPIED_BYTES) {
       tcp.cork()
       tcp.write(own)
@@ -65,6 +81,22 @@ export class FastLane {
     // Nothing follows what waits: its callback says that the network has taken all before it.
     else tcp.write(NOTHING, (error) => error ?? handover.taken())
     return true
+  }
+
+  #framesOf(shared: Bundle, packs: boolean): Buffer {
+    return packs && this.#threshold !== null ? shared.packedFrames(this.#threshold) : shared.frames
+  }
+
+  /**
+   * Whether a connection takes frames that were compressed for all: each by itself, with the largest
+   * window. One that has agreed on something else gets plain frames, which are always allowed.
+   */
+  #packs({ transport }: EngineSocket): boolean {
+    if (this.#threshold === null) return false
+    const agreed = (transport.socket as WebSocketEnd)._extensions?.['permessage-deflate']
+    const params = (agreed as { readonly params?: DeflateParams } | undefined)?.params
+    const bits = params?.server_max_window_bits ?? LARGEST_WINDOW_BITS
+    return params?.server_no_context_takeover === true && bits === LARGEST_WINDOW_BITS
   }
 
   /** Where frames may be written now. */

@@ -10,6 +10,8 @@ export interface Parcel {
   readonly conflate?: boolean
   /** The text where `skipped` publications before it were left out; ephemeral ones do not say so. */
   readonly withSkipped?: (skipped: number) => string
+  /** Its compressed frame, once it was asked for; null: compressing it is not worth while. */
+  packed?: Buffer | null
   /** Whether it carries a page of publications [L16]. */
   readonly page?: boolean
 }

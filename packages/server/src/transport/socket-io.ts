@@ -53,15 +53,16 @@ export type CreateTransport = (options: ResolvedOptions, events: TransportEvents
 
 /** The one place that knows Socket.IO (style D14). */
 export function createTransport(options: ResolvedOptions, events: TransportEvents): Transport {
-  const { limits, path, origins } = options
+  const { limits, path, origins, compressionThresholdBytes: threshold } = options
   const io = new Server({
     path,
     serveClient: false,
     transports: ['polling', 'websocket'],
     maxHttpBufferSize: limits.maxFrameBytes,
     connectTimeout: limits.handshakeTimeoutMs + CONNECT_GRACE_MS,
-    // As `compression: false` says; and the end of an answer is known at once where it is not packed.
+    // The end of an answer to a poll is known at once where it is not packed.
     httpCompression: false,
+    ...(threshold !== null && { perMessageDeflate: { threshold, serverNoContextTakeover: true } }),
     ...(origins.length > 0 && { cors: { origin: Array.from(origins) } }),
     allowRequest: (request, answer) => {
       const refusal = events.accepting() ? refusalOf(request, options) : 'the server is closing'
@@ -90,7 +91,7 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
       )
       .catch((error: unknown) => events.failed(error, 'admitting a connection'))
   })
-  const lane = new FastLane(options.logger)
+  const lane = new FastLane({ logger: options.logger, threshold })
   io.on('connection', (socket) => {
     const facts = admitted.get(socket)
     if (facts !== undefined) open(socket, facts, { options, events, lane })
