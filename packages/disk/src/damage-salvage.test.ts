@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Topic } from '@bmt-central/realtime-protocol'
@@ -203,6 +203,22 @@ test('[P2][P3] of a position that only an earlier version of its record tells, n
     expect(served.unchanged).not.toContain('none')
     await folder.closeAll()
   }
+})
+
+test('[P6] a file that was damaged unseen after a clean end, and cannot be opened, is salvaged, too', async () => {
+  const damaged = flipped([pageOf(0), pageOf(1)])
+  folder.put(damaged)
+  const { size, mtimeNs } = statSync(folder.file, { bigint: true })
+  const mark = JSON.stringify({ size: String(size), mtimeNs: String(mtimeNs) })
+  writeFileSync(join(folder.path, 'clean.json'), mark)
+  const { broker, reports } = await folder.start()
+  for (const topic of TOPICS) {
+    const ids = written()
+      .pages.get(topic)
+      ?.publications.map(({ id }) => id)
+    expect((await broker.read(topic, EVERYTHING)).publications.map(({ id }) => id)).toEqual(ids)
+  }
+  expect(reports).toHaveLength(1)
 })
 
 /** Of each kind of place. By hand for more: DISK_DAMAGE_CASES=500. */

@@ -49,7 +49,11 @@ export async function openDirectory(path: string, parts: DirectoryParts): Promis
   const unclean = !mark.matches()
   // Where the next step should end the process, the next start looks at every page.
   mark.remove()
-  const problem = unclean ? problemOf(file, fsync) : null
+  const inspection = inspectFile(file, {
+    overlapping: fsync === 'interval',
+    headsOnly: !unclean,
+  })
+  const problem = inspection.sound ? null : inspection.problem
   let opened = problem === null ? tryOpen(file, fsync) : new Error(problem)
   if (!(opened instanceof Store)) {
     await salvage(file, { ...parts, problem: opened.message })
@@ -63,12 +67,6 @@ export async function openDirectory(path: string, parts: DirectoryParts): Promis
     throw error
   }
   return { store: opened, mark, unclean }
-}
-
-/** Looked at as the library is going to open it. */
-function problemOf(file: string, fsync: 'always' | 'interval'): string | null {
-  const inspection = inspectFile(file, { overlapping: fsync === 'interval' })
-  return inspection.sound ? null : inspection.problem
 }
 
 /** The store, or why its file is none. @throws where the file may be well, and something else is not */

@@ -8,10 +8,11 @@ import { walkTree, type PageMarks } from './tree.js'
 export type Inspection =
   { readonly sound: true } | { readonly sound: false; readonly problem: string }
 
-/** How the library is going to open the file. */
 export interface InspectOptions {
-  /** `overlappingSync`: it may go back to an older state after a crash of the machine. */
+  /** How the library is going to open it: `overlappingSync` may go back to an older state. */
   readonly overlapping: boolean
+  /** The head pages only, and the roots; the default is every page. */
+  readonly headsOnly?: boolean
 }
 
 /** Ends a walk with the first thing that does not fit. */
@@ -30,7 +31,7 @@ export function inspectFile(path: string, options: InspectOptions): Inspection {
     if (picked === null) return { sound: false, problem: problem ?? 'it has no head page' }
     const wrong = headsProblem(file, snapshots)
     if (wrong !== null) return { sound: false, problem: wrong }
-    inspectSnapshot(file, picked)
+    if (options.headsOnly !== true) inspectSnapshot(file, picked)
     return { sound: true }
   } catch (error) {
     if (error instanceof Unsound) return { sound: false, problem: error.message }
