@@ -1,6 +1,7 @@
-import { machineText } from './table.js'
+import type { Summary } from '../statistics.js'
+import { machineText, ratioText } from './table.js'
 import { numberText } from './number-text.js'
-import type { CellResult, Results, ScenarioResult } from './results.js'
+import type { CellResult, Results, RunnerResult, ScenarioResult } from './results.js'
 
 const WIDTH = 900
 const LEFT = 230
@@ -24,13 +25,24 @@ const escape = (text: string): string =>
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;')
 
-/** From a value to pixels; logarithmic, since the contenders differ by powers of ten. */
-type Scale = (value: number) => number
+/** From a value to pixels. */
+interface Scale {
+  readonly name: 'linear' | 'logarithmic'
+  readonly pixels: (value: number) => number
+}
+
+/** More than this between the least and the most: small bars would not be seen. */
+const LINEAR_SPREAD = 10
 
 function scaleOf(values: readonly number[]): Scale {
-  const low = Math.floor(Math.log10(Math.min(...values)))
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))))
-  return (value) => ((Math.log10(value) - low) / (high - low)) * (WIDTH - LEFT - RIGHT)
+  const [least, most, room] = [Math.min(...values), Math.max(...values), WIDTH - LEFT - RIGHT]
+  if (most / least < LINEAR_SPREAD) {
+    return { name: 'linear', pixels: (value) => (value / most) * room }
+  }
+  const low = Math.floor(Math.log10(least))
+  const high = Math.ceil(Math.log10(most))
+  const pixels = (value: number): number => ((Math.log10(value) - low) / (high - low)) * room
+  return { name: 'logarithmic', pixels }
 }
 
 /** Lines of SVG and how high they are. */
@@ -53,16 +65,25 @@ class Drawing {
   }
 }
 
-function drawCell(drawing: Drawing, cell: CellResult, key: string, scale: Scale): void {
-  for (const [at, { runner, metrics }] of cell.runners.entries()) {
-    const summary = metrics[key]
+function drawCell(
+  drawing: Drawing,
+  cell: CellResult,
+  { metrics: [metric], reference }: ScenarioResult,
+  scale: Scale,
+): void {
+  const summaryIn = ({ metrics }: RunnerResult): Summary | undefined => metrics[metric?.key ?? '']
+  const compared = cell.runners.find(({ runner }) => runner === reference)
+  for (const [at, result] of cell.runners.entries()) {
+    const { runner } = result
+    const summary = summaryIn(result)
     if (summary === undefined) continue
+    const ratio = ratioText(summary, compared && summaryIn(compared))
     drawing.y += BAR + GAP
     if (at === 0) drawing.text(12, cell.cell, 'class="cell"')
     drawing.text(LEFT - 8, runner, 'text-anchor="end"')
     const top = drawing.y - BAR + 4
-    const end = LEFT + scale(summary.median)
-    const [low, high] = [LEFT + scale(summary.min), LEFT + scale(summary.max)]
+    const end = LEFT + scale.pixels(summary.median)
+    const [low, high] = [LEFT + scale.pixels(summary.min), LEFT + scale.pixels(summary.max)]
     const middle = top + BAR / 2
     drawing.add(
       `<rect x="${LEFT}" y="${top}" width="${(end - LEFT).toFixed(1)}" height="${BAR}" fill="${COLOURS[runner] ?? '#888'}"/>`,
@@ -70,7 +91,10 @@ function drawCell(drawing: Drawing, cell: CellResult, key: string, scale: Scale)
     drawing.add(
       `<path d="M${low.toFixed(1)} ${middle}H${high.toFixed(1)}" stroke="#111" stroke-width="1.5"/>`,
     )
-    drawing.text(Math.max(end, high) + 6, numberText(summary.median))
+    drawing.text(
+      Math.max(end, high) + 6,
+      `${numberText(summary.median)}${ratio === '' ? '' : `  (${ratio})`}`,
+    )
   }
   drawing.y += 8
 }
@@ -85,12 +109,12 @@ function drawScenario(drawing: Drawing, scenario: ScenarioResult): void {
   )
   const drawable = values.filter((value) => value > 0)
   if (metric === undefined || drawable.length === 0) return
+  const scale = scaleOf(drawable)
   drawing.y += 34
   drawing.text(12, scenario.title, 'class="title"')
   drawing.y += 16
-  drawing.text(12, `${metric.title}; ${metric.better} is better; logarithmic`, 'class="unit"')
-  const scale = scaleOf(drawable)
-  for (const cell of scenario.cells) drawCell(drawing, cell, metric.key, scale)
+  drawing.text(12, `${metric.title}; ${metric.better} is better; ${scale.name}`, 'class="unit"')
+  for (const cell of scenario.cells) drawCell(drawing, cell, scenario, scale)
 }
 
 /** All scenarios as bars, with a line from the least to the most. */

@@ -9,7 +9,7 @@ const cellText = (summary: Summary | undefined): string =>
     : `${numberText(summary.median)} [${numberText(summary.min)}–${numberText(summary.max)}]`
 
 /** `1/30` where less is better and it is a thirtieth, `×3` where it is three times as much. */
-function ratioText(value: Summary | undefined, reference: Summary | undefined): string {
+export function ratioText(value: Summary | undefined, reference: Summary | undefined): string {
   if (value === undefined || reference === undefined) return ''
   const ratio = value.median / reference.median
   if (ratio === 1) return ''
