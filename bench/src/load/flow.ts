@@ -20,7 +20,13 @@ export interface Flow {
   readonly quietTopics?: number
 }
 
+/** Of the measured time. */
 const WARM_UP_SHARE = 0.5
+/** Deliveries in a second of measuring, at least, before it: else a busy machine measures cold code. */
+const WARM_UP_DELIVERIES = 65_000
+/** What a publish costs beside its deliveries, in deliveries: roughly. */
+const PUBLISH_WEIGHT = 5
+const WARM_UP_LIMIT_MS = 20_000
 /** Within [L4]. */
 const QUIET_TOPICS_EACH = 500
 
@@ -40,7 +46,10 @@ export async function runFlow(
     await openQuietTopics(audience, flow.quietTopics ?? 0)
     await audience.joinAll(flow.readers, (reader) => flow.topicsOf(reader).map(topicName))
     const stage = new Stage(flow, audience, await joinPublishers(flow, audience))
-    await stage.play(context.measureMs * WARM_UP_SHARE)
+    await stage.play(
+      context.measureMs * WARM_UP_SHARE,
+      (WARM_UP_DELIVERIES * context.measureMs) / 1_000,
+    )
     const before = await server.mark()
     const played = await stage.play(context.measureMs)
     const measured = measuredOf(played, before, await server.mark())
@@ -95,14 +104,17 @@ class Stage {
     this.#perPublish = readersOfEachTopic(flow)
   }
 
-  /** Publishes for a time, then waits until the last message has come. */
-  async play(ms: number): Promise<Played> {
+  /** Publishes for a time and at least so much, then waits until the last message has come. */
+  async play(ms: number, atLeast = 0): Promise<Played> {
     const sentBefore = this.#sent()
     const receivedBefore = this.#audience.received
     const bytesBefore = this.#audience.bytesRead
     const startedAt = performance.now()
     for (const publisher of this.#publishers) publisher.start()
     await sleep(ms)
+    const weight = this.#perPublish + PUBLISH_WEIGHT
+    const isEnough = (): boolean => (this.#sent() - sentBefore) * weight >= atLeast
+    while (!isEnough() && performance.now() - startedAt < WARM_UP_LIMIT_MS) await sleep(10)
     for (const publisher of this.#publishers) publisher.stop()
     await until(
       () => this.#publishers.every((publisher) => publisher.isSettled()),

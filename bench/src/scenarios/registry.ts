@@ -1,6 +1,7 @@
 import { CONNECT, IDLE } from './connections.js'
 import { DISK } from './disk.js'
 import { LATENCY } from './latency.js'
+import { START_UP } from './start-up.js'
 import { RECOVERY } from './recovery.js'
 import type { Cell, Scenario } from './scenario.js'
 import { FAN_OUT, GROWTH, PUBLISH, ROOMS, SMOKE, TOPICS_OF_ONE } from './steady.js'
@@ -16,6 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   CONNECT,
   LATENCY,
   DISK,
+  START_UP,
   RECOVERY,
   SMOKE,
 ]
