@@ -82,21 +82,17 @@ describe('Bundle', () => {
     for (let step = 0; step < 120; step += 1) {
       const bundle = known[below(known.length)] ?? fresh()
       const names = namesOf(bundle)
-      const choice = random()
-      if (choice < 0.4) {
-        const next = fresh()
-        const joined = bundle.with(next)
-        expect(namesOf(joined)).toEqual([...names, ...namesOf(next)])
-        known[below(known.length)] = joined.parcels.length > 60 ? fresh() : joined
-      } else if (choice < 0.7) {
-        const index = below(names.length)
-        expect(namesOf(bundle.from(index))).toEqual(names.slice(index))
-        expectWhole(bundle.from(index))
-      } else {
-        const parts = bundle.parts(300)
-        expect(parts.flatMap(namesOf)).toEqual(names)
-        expect(parts.every(({ bytes, parcels }) => bytes <= 300 || parcels.length === 1)).toBe(true)
-      }
+      const next = fresh()
+      const joined = bundle.with(next)
+      expect(namesOf(joined)).toEqual([...names, ...namesOf(next)])
+      const index = below(names.length)
+      const tail = bundle.from(index)
+      expect(namesOf(tail)).toEqual(names.slice(index))
+      const parts = bundle.parts(300)
+      expect(parts.flatMap(namesOf)).toEqual(names)
+      expect(parts.every(({ bytes, parcels }) => bytes <= 300 || parcels.length === 1)).toBe(true)
+      for (const one of [joined, tail, ...parts]) expectWhole(one)
+      known[below(known.length)] = joined.parcels.length > 60 ? fresh() : joined
       expectWhole(bundle)
     }
   })

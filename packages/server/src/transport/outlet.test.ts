@@ -1,5 +1,6 @@
 import { seededRandom } from '@bmt-central/realtime-protocol/testing'
 import { describe, expect, test } from 'vitest'
+import { Bundle } from './bundle.js'
 import { Outlet } from './outlet.js'
 import { parcelOf } from './packets.js'
 import type { Parcel } from './parcel.js'
@@ -211,6 +212,16 @@ describe('Outlet', () => {
     outlet.push(parcelOf('page', true))
     outlet.end(parcelOf('closing'), false)
     expect([namesOf(wire), outlet.pages]).toEqual([['closing'], 0])
+  })
+
+  test('[W25][L8] it gets none of what this turn would have brought, either; anybody else does', () => {
+    for (const flushWaiting of [false, true]) {
+      const { outlet, wire } = rig()
+      outlet.add(Bundle.of([parcelOf('m1')]))
+      outlet.end(parcelOf('closing'), flushWaiting)
+      expect(namesOf(wire)).toEqual(flushWaiting ? ['m1', 'closing'] : ['closing'])
+      expect(outlet.waitingBytes).toBe(wire.handovers.reduce((sum, { bytes }) => sum + bytes, 0))
+    }
   })
 
   test('[P7] a wire that throws costs the others nothing', () => {

@@ -110,9 +110,10 @@ export class Outlet {
   /** Hands over everything that waits and then `last`; nothing leaves after that. */
   end(last: Parcel | null, flushWaiting: boolean): void {
     if (this.#ended) return
-    if (!flushWaiting) this.#clear()
-    if (this.#bundle !== null) this.#queueAll(this.#bundle)
+    const bundle = this.#bundle
     this.#bundle = null
+    if (!flushWaiting) this.#clear()
+    else if (bundle !== null) this.#queueAll(bundle)
     if (last !== null) this.push(last)
     this.#hand(Infinity)
     this.#ended = true
