@@ -46,6 +46,8 @@ async function readOn(
 ): Promise<void> {
   const { channel, connection, subscription } = follower
   fanOut.settle(channel, connection)
+  // Too slow for that: it has been ended.
+  if (connection.ended) return
   let position = subscription.position
   subscription.join()
   const { joins } = subscription

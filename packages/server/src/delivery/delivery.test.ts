@@ -96,6 +96,26 @@ describe('fan-out', () => {
 })
 
 describe('a reader that does not keep up', () => {
+  test('[L8] and is ended while it subscribes again leaves nothing behind', async () => {
+    await using server = await TestServer.start({
+      limits: { maxBufferedBytes: 200 * KIB, hardMaxBufferedBytes: 200 * KIB },
+    })
+    const slow = await stuckReader(server, 'a', 'b')
+    await fill(server, 'b', 100 * KIB)
+    // Less than may wait, then one chunk: what is published in it has not left when it subscribes.
+    slow.tcp.cork()
+    for (let n = 1; n <= 3; n += 1) {
+      slow.send(`42["publish",{"topic":"a","payload":"${LARGE.slice(0, 40 * KIB)}"}]`)
+    }
+    slow.send('421["subscribe",{"topic":"a"}]')
+    slow.tcp.uncork()
+    expect(await server.told('disconnect')).toMatchObject([{ code: 'slow_consumer' }])
+    expect(await server.service.publish('a', 'later')).toMatchObject({ deliveredTo: 0 })
+    await server.runtime.advance(1_000)
+    slow.tcp.resume()
+    await slow.end()
+  })
+
   test('[L8] is ended after 5 s in which it took nothing to speak of', async () => {
     await using server = await TestServer.start()
     const slow = await stuckReader(server, 'a')

@@ -10,6 +10,8 @@ import { eventParcel } from './event-json.js'
 
 /** What may wait for the end of a turn; beyond it is spread at once. */
 const MAX_WAITING_BYTES = 4 * 1_024 * 1_024
+/** What a publication takes besides its payload. */
+const PUBLICATION_OVERHEAD_BYTES = 256
 
 /**
  * Brings publications to the subscribers of this server. A publication costs the same whatever the
@@ -26,6 +28,7 @@ export class FanOut {
   readonly #turn: Turn
   readonly #waiting = new Set<Channel>()
   #waitingBytes = 0
+  #spreading = false
 
   constructor({ hub, journal, turn }: { hub: Hub; journal: Journal; turn: Turn }) {
     this.#hub = hub
@@ -42,7 +45,7 @@ export class FanOut {
     if (channel.waiting.length === 0) this.#waiting.add(channel)
     if (this.#waiting.size === 1) this.#turn.before(() => this.spread())
     channel.waiting.push(publication)
-    this.#waitingBytes += publication.payloadBytes
+    this.#waitingBytes += publication.payloadBytes + PUBLICATION_OVERHEAD_BYTES
     if (this.#waitingBytes > MAX_WAITING_BYTES) this.spread()
   }
 
@@ -55,10 +58,18 @@ export class FanOut {
 
   /** All that arose up to now is in the outlets of its subscribers. */
   spread(): void {
+    // Within: a reader is ended, and somebody publishes for it. Those who are still to be served get
+    // that after what they wait for; it leaves with the next turn.
+    if (this.#spreading) return
+    this.#spreading = true
     const channels = Array.from(this.#waiting)
     this.#waiting.clear()
     this.#waitingBytes = 0
-    for (const channel of channels) this.#spreadChannel(channel)
+    try {
+      for (const channel of channels) this.#spreadChannel(channel)
+    } finally {
+      this.#spreading = false
+    }
   }
 
   #spreadChannel(channel: Channel): void {
@@ -76,7 +87,12 @@ export class FanOut {
     const from = to.subscription.pass(publications, before)
     if (from >= publications.length) return
     this.#journal.deliveredTotal += publications.length - from
-    to.connection.outlet.add(bundle().from(from))
+    try {
+      to.connection.outlet.add(bundle().from(from))
+    } catch (error) {
+      // It may end the connection, whose end others listen to: the rest gets what it is owed [P7].
+      this.#journal.failed(error, `delivering to ${to.connection.id}`)
+    }
   }
 }
 

@@ -111,6 +111,8 @@ export function join(
   const subscription = context.hub.join(connection, channel)
   // What was announced before is passed on before: all that comes from now on waits.
   context.fanOut.settle(channel, connection)
+  // Too slow for that: it has been taken out of the channel, and must not come back.
+  if (connection.ended) throw new RealtimeError('server_closing', 'the connection has ended')
   const passedOn = subscription.live ? subscription.position : null
   subscription.join()
   const undo = (error: unknown): never => {
