@@ -9,16 +9,17 @@ const PROGRAM = fileURLToPath(new URL('../../packages/cli/bin/bmt-realtime.js', 
 export class KilledServer implements AsyncDisposable {
   readonly #data: string
   readonly #port: number
+  readonly #program: string
   #child: ChildProcess | null = null
-  #printed = ''
 
-  private constructor(data: string, port: number) {
+  private constructor(data: string, port: number, program: string) {
     this.#data = data
     this.#port = port
+    this.#program = program
   }
 
-  static async start(data: string): Promise<KilledServer> {
-    const server = new KilledServer(data, await freePort())
+  static async start(data: string, program: string = PROGRAM): Promise<KilledServer> {
+    const server = new KilledServer(data, await freePort(), program)
     await server.start()
     return server
   }
@@ -27,25 +28,20 @@ export class KilledServer implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`
   }
 
-  /** What all of its lives have printed. */
-  get printed(): string {
-    return this.#printed
-  }
-
   /** Of the process that runs, if one does. */
   get pid(): number | undefined {
     return this.#child?.pid
   }
 
   async start(): Promise<void> {
-    const args = [PROGRAM, 'serve', '--dev', '--port', String(this.#port), '--data', this.#data]
+    const options = ['--dev', '--port', String(this.#port), '--data', this.#data]
+    const args = [this.#program, 'serve', ...options]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     const listening = new Promise<void>((resolve, reject) => {
       let own = ''
       const hear = (text: string): void => {
         own += text
-        this.#printed += text
         if (own.includes('"event":"listening"')) resolve()
       }
       for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', hear)
