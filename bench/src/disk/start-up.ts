@@ -3,9 +3,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Child } from '../process/channel.js'
 import type { Measured, RunContext } from '../scenarios/scenario.js'
+import { DAY_MS } from './store.js'
 import type { Opened, StoreCommand, StoreSize } from './store-process.js'
 
 const MODULE = fileURLToPath(new URL('store-process.js', import.meta.url))
+/** Too short for any id to be remembered. */
+const SHORT_MS = 1
 const TOPICS = 1_000
 
 /** Does something with the store in a process of its own, which is then closed or killed. */
@@ -31,8 +34,13 @@ async function inProcess<T>(
  * Fills a store and opens it twice: after it was closed, and after its process was killed. Nothing is
  * dropped from the system's file cache in between.
  */
-export async function runStartUp(messages: number, context: RunContext): Promise<Measured> {
-  const size: StoreSize = { path: context.dataDir, messages, topics: TOPICS }
+export async function runStartUp(
+  messages: number,
+  remembersIds: boolean,
+  context: RunContext,
+): Promise<Measured> {
+  const windowMs = remembersIds ? DAY_MS : SHORT_MS
+  const size: StoreSize = { path: context.dataDir, messages, topics: TOPICS, windowMs }
   const began = performance.now()
   await inProcess<null>({ do: 'fill', ...size }, 'close', context)
   const fillMs = performance.now() - began

@@ -5,7 +5,7 @@ import type { Accepted, BrokerSink, StreamPolicy } from '@bmt-central/realtime-s
 import type { Runtime } from '@bmt-central/realtime-server'
 
 const MUCH = 2 ** 40
-const DAY_MS = 86_400_000
+export const DAY_MS = 86_400_000
 const USERS = 5_000
 /** 100 bytes of JSON. */
 const TEXT = JSON.stringify('.'.repeat(98))
@@ -40,25 +40,23 @@ const RUNTIME: Runtime = {
 
 export const topicOf = (number: number, topics: number): string => `room:${number % topics}`
 
-/** A started broker that forgets neither a message nor, for a day, an id. */
-export async function openStore(path: string): Promise<DiskBroker> {
-  const broker = new DiskBroker({
-    path,
-    idempotencyWindowMs: DAY_MS,
+/** A started broker that forgets no message, and ids after the window. */
+export async function openStore(
+  path: string,
+  idempotencyWindowMs: number,
+  fsync: 'always' | 'interval' = 'always',
+): Promise<DiskBroker> {
+  const limits = {
+    idempotencyWindowMs,
     maxIdempotencyIds: 1_000_000,
     maxRetainedBytes: MUCH,
     maxTopics: 100_000,
-  })
+  }
+  const broker = new DiskBroker({ path, fsync, ...limits })
   const logger = {
     ...silentLogger,
     error: (event: string, fields?: object) =>
       void process.stderr.write(`${event} ${JSON.stringify(fields)}\n`),
-  }
-  const limits = {
-    idempotencyWindowMs: DAY_MS,
-    maxIdempotencyIds: 1_000_000,
-    maxRetainedBytes: MUCH,
-    maxTopics: 100_000,
   }
   await broker.start(SINK, { limits, runtime: RUNTIME, logger })
   return broker
