@@ -91,6 +91,7 @@ export async function runFixedRate(
     const times = await play(2 * context.measureMs)
     const after = await server.mark()
     audience.close()
+    await server.stop()
     return {
       ...times.measured(),
       serverCpuSeconds: after.cpuSeconds - before.cpuSeconds,

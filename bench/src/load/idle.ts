@@ -46,6 +46,7 @@ export async function runConnections(
     const memoryAfter = await memoryOf(server)
     audience.check()
     audience.close()
+    await server.stop()
     return {
       ...memoryPer(connections, memoryBefore, memoryAfter),
       ...connecting(connections, seconds, before, after),

@@ -52,7 +52,10 @@ export async function runStorm(
     )
     second = await start(first.port)
     const missed = await publishRounds(storm, restorer, second.port, storm.missed, written.numbers)
-    return await measureStorm(crowd, second, missed)
+    const measured = await measureStorm(crowd, second, missed)
+    for (const client of crowd) client.leave()
+    await second.stop()
+    return measured
   } finally {
     for (const client of crowd) client.leave()
     await first.kill()
