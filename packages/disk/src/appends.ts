@@ -83,6 +83,11 @@ export class Appends {
     }
   }
 
+  /** What waits for a transaction, in numbers. */
+  get bounds(): WaitingAppends['bounds'] {
+    return this.#waiting.bounds
+  }
+
   /** @throws RealtimeError `id_conflict` · `out_of_order` · `broker_unavailable` · `channel_full` */
   append(append: Append): Promise<Accepted> {
     const { topic, draft } = append

@@ -13,6 +13,7 @@ import {
   type Accepted,
   type Broker,
   type BrokerContext,
+  type BrokerLimits,
   type BrokerSink,
   type BrokerStats,
   type Draft,
@@ -46,6 +47,7 @@ interface Running {
   readonly logger: Logger
   readonly lock: DirectoryLock
   readonly mark: CleanMark
+  readonly limits: Required<BrokerLimits>
   readonly opened: Opened
   readonly appends: Appends
   readonly announcements: Announcements
@@ -160,6 +162,7 @@ export class DiskBroker implements Broker {
         sink,
         lock,
         mark,
+        limits,
         opened,
         announcements,
         appends: new Appends(opened, {
@@ -233,11 +236,18 @@ export class DiskBroker implements Broker {
 
   stats(): BrokerStats {
     if (typeof this.#state === 'string') return EMPTY_STATS
-    const { topics, ids, clock } = this.#state.opened
+    const { opened, appends, limits } = this.#state
+    const { topics, ids, clock, idLoading } = opened
     const { streams, retainedMessages, retainedBytes } = topics
     const idempotencyWindowMs = ids.rememberedMs(clock.now())
     const idempotencyIds = ids.size
-    return { streams, retainedMessages, retainedBytes, idempotencyIds, idempotencyWindowMs }
+    const bounds = {
+      retainedBytes: { used: retainedBytes, cap: limits.maxRetainedBytes },
+      idempotencyIds: { used: idempotencyIds, cap: limits.maxIdempotencyIds },
+      ...appends.bounds,
+      ...idLoading.bounds,
+    }
+    return { streams, retainedMessages, retainedBytes, idempotencyIds, idempotencyWindowMs, bounds }
   }
 
   /** Waits for what is being committed; that is acknowledged. */

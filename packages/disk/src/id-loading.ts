@@ -66,9 +66,12 @@ export class IdLoading {
     return this.#next === null
   }
 
-  /** What waits, in numbers. */
-  get waiting(): { readonly count: number; readonly bytes: number } {
-    return { count: this.#waiting.length, bytes: this.#waitingBytes }
+  /** What waits, for the statistics. */
+  get bounds(): Record<'waitingForIds' | 'waitingForIdsBytes', { used: number; cap: number }> {
+    return {
+      waitingForIds: { used: this.#waiting.length, cap: MAX_WAITING },
+      waitingForIdsBytes: { used: this.#waitingBytes, cap: MAX_WAITING_BYTES },
+    }
   }
 
   /** Takes in what is few at once, and the rest in later turns. */

@@ -65,8 +65,11 @@ async function started(
   return { broker, windowEpoch }
 }
 
+const jsonOf = (id: string): string => JSON.stringify(`text of ${id};${'.'.repeat(40)}`)
+const bytesOf = (...ids: string[]): number => ids.map(jsonOf).join('').length
+
 async function publish(broker: DiskBroker, id: string, topic = TOPIC): Promise<Accepted> {
-  const payloadJson = JSON.stringify(`text of ${id};${'.'.repeat(40)}`)
+  const payloadJson = jsonOf(id)
   const draft = { id, from: 'ada', payloadJson, payloadBytes: payloadJson.length, hash: id }
   return broker.publish(topic, draft, { ...KEEP_ALL, size: 100_000 })
 }
@@ -137,6 +140,11 @@ test('[P4] right after a start publishes wait until all accepted ids are read; s
   const page = await broker.read(TOPIC, { limit: 3, maxBytes: 10_000 })
   expect(page.publications.map(({ seq }) => seq)).toEqual([MANY - 2, MANY - 1, MANY])
   expect(settled).toEqual([])
+  expect(broker.stats().bounds).toMatchObject({
+    waitingForIds: { used: 5, cap: 10_000 },
+    waitingForIdsBytes: { used: bytesOf('m-1', `m-${MANY}`, 'fresh'), cap: 64 * 2 ** 20 },
+    waitingAppends: { used: 0, cap: 10_000 },
+  })
 
   await readIds()
   expect(await first).toEqual({ ...results[0], duplicate: true })

@@ -38,6 +38,14 @@ export class WaitingAppends {
     return this.#queue.length
   }
 
+  /** For the statistics. */
+  get bounds(): Record<'waitingAppends' | 'waitingAppendBytes', { used: number; cap: number }> {
+    return {
+      waitingAppends: { used: this.#queue.length, cap: MAX_WAITING },
+      waitingAppendBytes: { used: this.#queuedBytes, cap: MAX_WAITING_BYTES },
+    }
+  }
+
   get(name: string): Waiting | undefined {
     return this.#unsettled.get(name)
   }

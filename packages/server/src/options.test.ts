@@ -24,6 +24,11 @@ test('with `authenticate` alone, everything has its documented default', () => {
     heartbeatIntervalMs: 30_000,
     path: '/socket.io',
     limits: LIMIT_DEFAULTS,
+    brokerLimits: {
+      idempotencyWindowMs: 300_000,
+      maxIdempotencyIds: 1_000_000,
+      maxTopics: 100_000,
+    },
     origins: [],
     devHosts: null,
     wireRules: [],
@@ -33,6 +38,16 @@ test('with `authenticate` alone, everything has its documented default', () => {
   expect(ownEvents.size).toBe(0)
   expect(broker).toBeInstanceOf(MemoryBroker)
   expect(runtime.id()).toMatch(/^[\w-]{22}$/)
+})
+
+test('[L18] the broker is told how much it may retain only where that was said', () => {
+  expect(resolve({ limits: { maxTopics: 9 } }).brokerLimits).toEqual({
+    idempotencyWindowMs: 300_000,
+    maxIdempotencyIds: 1_000_000,
+    maxTopics: 9,
+  })
+  const { brokerLimits } = resolve({ limits: { maxRetainedBytes: 7 } })
+  expect(brokerLimits.maxRetainedBytes).toBe(7)
 })
 
 test('what is given is taken', () => {

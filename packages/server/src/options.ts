@@ -8,7 +8,7 @@ import {
 } from '@bmt-central/realtime-protocol'
 import type { Authenticate } from './auth/authenticate.js'
 import { devHostsOf } from './auth/dev.js'
-import type { Broker } from './broker/broker.js'
+import type { Broker, BrokerLimits } from './broker/broker.js'
 import { MemoryBroker } from './broker/memory-broker.js'
 import { resolveLimits, type Limits } from './limits/limits.js'
 import {
@@ -70,6 +70,8 @@ export interface ResolvedOptions {
   readonly path: string
   readonly broker: Broker
   readonly limits: Limits
+  /** What the broker is told: without what only its kind has a default for [L18]. */
+  readonly brokerLimits: BrokerLimits
   /** As browsers write them in `Origin`. */
   readonly origins: readonly string[]
   /** `authenticate` is `devAuth`: `Host` is checked, too, and may also be one of these [W9]. */
@@ -135,6 +137,7 @@ export function resolveOptions(options: RealtimeServiceOptions): Readonly<Resolv
     path: pathOf(options.path ?? '/socket.io'),
     broker: broker === undefined ? new MemoryBroker() : portOf('broker', broker, BROKER_MEMBERS),
     limits,
+    brokerLimits: brokerLimitsOf(limits, options.limits?.maxRetainedBytes),
     origins: options.cors === undefined ? [] : originsOf(options.cors),
     devHosts,
     wireRules: wireRulesOf(rules, booleanOption('shareRules', options.shareRules ?? true), logger),
@@ -151,6 +154,12 @@ function compressionOf(value: unknown): number | null {
   refuseKeys('compression', fields, { known: ['thresholdBytes'] })
   const threshold = fields['thresholdBytes'] ?? COMPRESSION_THRESHOLD_BYTES
   return integerOption('compression.thresholdBytes', threshold, 1)
+}
+
+function brokerLimitsOf(limits: Limits, maxRetainedBytes: number | undefined): BrokerLimits {
+  const { idempotencyWindowMs, maxIdempotencyIds, maxTopics } = limits
+  const given = maxRetainedBytes === undefined ? {} : { maxRetainedBytes }
+  return { idempotencyWindowMs, maxIdempotencyIds, maxTopics, ...given }
 }
 
 const BROKER_MEMBERS = ['start', 'publish', 'accepted', 'follows', 'subscribers', 'read', 'close']

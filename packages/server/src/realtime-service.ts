@@ -311,7 +311,7 @@ export class RealtimeService {
   }
 
   async #startBroker(): Promise<void> {
-    const { broker, limits, runtime, logger } = this.#options
+    const { broker, limits, brokerLimits, runtime, logger } = this.#options
     const { windowEpoch } = await broker.start(
       {
         publication: (publication) => {
@@ -327,7 +327,7 @@ export class RealtimeService {
           logger.info('broker', { state })
         },
       },
-      { limits, runtime, logger },
+      { limits: brokerLimits, runtime, logger },
     )
     this.#windowEpoch = windowEpoch
     // Closed while the broker started: whoever closes waits for this, and closes the broker.

@@ -66,6 +66,7 @@ export function serverStats(sources: StatsSources, channelDetails?: number): Ser
       },
       retainedBytes: { used: held.retainedBytes, cap: limits.maxRetainedBytes },
       idempotencyIds: { used: held.idempotencyIds, cap: limits.maxIdempotencyIds },
+      ...held.bounds,
     },
   }
 }

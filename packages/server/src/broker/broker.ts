@@ -91,7 +91,8 @@ export interface BrokerSink {
 export interface BrokerLimits {
   readonly idempotencyWindowMs: number
   readonly maxIdempotencyIds: number
-  readonly maxRetainedBytes: number
+  /** Left out: what the contract says for this kind of broker [L18]. */
+  readonly maxRetainedBytes?: number
   readonly maxTopics: number
 }
 
@@ -115,6 +116,8 @@ export interface BrokerStats {
    * cuts it short [L17]. Told to every client that connects, which resends nothing older [P4].
    */
   readonly idempotencyWindowMs: number
+  /** What it bounds, by name, for `getStats`: its own options may differ from the server's limits. */
+  readonly bounds?: Readonly<Record<string, { readonly used: number; readonly cap: number }>>
 }
 
 /** Of a broker that has not started, or is closed. */

@@ -36,7 +36,11 @@ describe('[L11][P7] topics that are known at once', () => {
     const eleventh = await world.publish('t10', 'm')
     // The forgotten one took an accepted id with it that was not a moment old.
     const window = { idempotencyIds: 11, idempotencyWindowMs: 0 }
-    expect(world.broker.stats()).toEqual({ ...before, ...window })
+    expect(world.broker.stats()).toEqual({
+      ...before,
+      ...window,
+      bounds: { ...before.bounds, idempotencyIds: { used: 11, cap: 100_000 } },
+    })
     expect(await base()).not.toBe(first.epoch)
     expect(eleventh.epoch).toBe(await base())
     // Reading was a use: not the first one was forgotten, but the second.
@@ -171,6 +175,10 @@ describe('options', () => {
     expect(stats.idempotencyIds).toBeLessThanOrEqual(4)
     expect(stats.retainedBytes).toBeLessThanOrEqual(1_000)
     expect(stats.retainedMessages).toBeGreaterThan(0)
+    expect(stats.bounds).toEqual({
+      retainedBytes: { used: stats.retainedBytes, cap: 1_000 },
+      idempotencyIds: { used: stats.idempotencyIds, cap: 4 },
+    })
   })
 
   test('[L18] 0 retained bytes keep nothing, and every publish is announced all the same', async () => {

@@ -31,8 +31,12 @@ const SWEEP_INTERVAL_MS = 60_000
 /** Topics, and maps of ids, that one turn of the event loop frees. */
 const SWEPT_PER_TURN = 1_000
 
+/** [L18] where neither the broker nor the server says anything. */
+const MAX_RETAINED_BYTES = 256 * 1_024 * 1_024
+
 /** A broker between `start` and `close`. */
 interface Running extends BrokerContext {
+  readonly limits: Required<BrokerLimits>
   readonly sink: BrokerSink
   readonly announcements: Announcements
   readonly ids: AcceptedIds
@@ -67,7 +71,7 @@ export class MemoryBroker implements Broker {
       return Promise.reject(new RealtimeError('invalid_options', what))
     }
     const { runtime } = context
-    const limits = { ...context.limits, ...this.#options }
+    const limits = { maxRetainedBytes: MAX_RETAINED_BYTES, ...context.limits, ...this.#options }
     const { idempotencyWindowMs: windowMs, maxIdempotencyIds: maxIds } = limits
     const ids = new AcceptedIds({ windowMs, maxIds })
     const topics = new KnownTopics(limits, {
@@ -148,11 +152,15 @@ export class MemoryBroker implements Broker {
 
   stats(): BrokerStats {
     if (typeof this.#state === 'string') return EMPTY_STATS
-    const { topics, ids, runtime } = this.#state
+    const { topics, ids, runtime, limits } = this.#state
     const { streams, retainedMessages, retainedBytes } = topics
     const idempotencyWindowMs = ids.rememberedMs(runtime.monotonicNow())
     const idempotencyIds = ids.size
-    return { streams, retainedMessages, retainedBytes, idempotencyIds, idempotencyWindowMs }
+    const bounds = {
+      retainedBytes: { used: retainedBytes, cap: limits.maxRetainedBytes },
+      idempotencyIds: { used: idempotencyIds, cap: limits.maxIdempotencyIds },
+    }
+    return { streams, retainedMessages, retainedBytes, idempotencyIds, idempotencyWindowMs, bounds }
   }
 
   close(): Promise<void> {
