@@ -52,7 +52,7 @@ export class FanOut {
   /** All that a subscriber is to get of its channel up to now is in its outlet, in order with what comes next. */
   settle(channel: Channel, connection: Connection): void {
     const subscription = channel.subscribers.get(connection)
-    if (subscription?.live === true) this.#pass(waitingOf(channel), { connection, subscription })
+    if (subscription?.live === true) this.#pass(waitingOf(channel), connection, subscription)
     connection.outlet.settle()
   }
 
@@ -76,22 +76,23 @@ export class FanOut {
     const waiting = waitingOf(channel)
     channel.waiting = []
     for (const [connection, subscription] of channel.subscribers) {
-      if (subscription.live) this.#pass(waiting, { connection, subscription })
+      if (subscription.live) this.#pass(waiting, connection, subscription)
     }
   }
 
   #pass(
     { publications, before, bundle }: Waiting,
-    to: { readonly connection: Connection; readonly subscription: Subscription },
+    connection: Connection,
+    subscription: Subscription,
   ): void {
-    const from = to.subscription.pass(publications, before)
+    const from = subscription.pass(publications, before)
     if (from >= publications.length) return
     this.#journal.deliveredTotal += publications.length - from
     try {
-      to.connection.outlet.add(bundle().from(from))
+      connection.outlet.add(bundle().from(from))
     } catch (error) {
       // It may end the connection, whose end others listen to: the rest gets what it is owed [P7].
-      this.#journal.failed(error, `delivering to ${to.connection.id}`)
+      this.#journal.failed(error, `delivering to ${connection.id}`)
     }
   }
 }

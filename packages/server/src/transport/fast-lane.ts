@@ -22,10 +22,8 @@ interface WebSocketEnd {
   readonly _socket?: Socket | null
   readonly _extensions?: Readonly<Record<string, unknown>>
   readonly _sender?: {
-    /** 0: nothing is being packed or read. */
+    /** 0: nothing is being packed or read, and so no frame waits for that. */
     readonly _state: unknown
-    /** Frames that wait for what is being packed. */
-    readonly _queue: unknown
     /** False in the middle of a message of several frames. */
     readonly _firstFragment: unknown
   }
@@ -112,7 +110,6 @@ export class FastLane {
       typeof sender._state !== 'number' ||
       typeof sender._firstFragment !== 'boolean' ||
       typeof conn.upgrading !== 'boolean' ||
-      !Array.isArray(sender._queue) ||
       !Array.isArray(writeBuffer)
     ) {
       return this.#close()
@@ -122,9 +119,8 @@ export class FastLane {
       writeBuffer.length === 0 &&
       ws?.readyState === WEBSOCKET_OPEN &&
       sender._state === 0 &&
-      sender._queue.length === 0 &&
       sender._firstFragment
-    return idle && tcp !== null && !tcp.destroyed && !tcp.writableEnded ? tcp : null
+    return idle && tcp?.writable === true ? tcp : null
   }
 
   #close(): null {

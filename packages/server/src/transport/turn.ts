@@ -71,8 +71,12 @@ export class Turn {
         return
       }
       this.#dirty.delete(next)
-      this.#guarded(() => next.flush())
       flushed += 1
+      try {
+        next.flush()
+      } catch (error) {
+        this.#failed(error)
+      }
     }
   }
 
