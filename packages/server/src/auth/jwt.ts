@@ -1,5 +1,6 @@
+import { subtle } from 'node:crypto'
 import { kindOf, RealtimeError, type Runtime, type User } from '@bmt-central/realtime-protocol'
-import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
+import { errors, jwtVerify, type CryptoKey, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import { fieldsOption, integerOption, invalidOption, refuseKeys } from '../option-values.js'
 import { systemRuntime } from '../system-runtime.js'
 import type { Authenticate } from './authenticate.js'
@@ -40,7 +41,7 @@ const MAX_TOKEN_LENGTH = 16_384
 export function jwtAuth(options: JwtAuthOptions): Authenticate {
   const fields = fieldsOption('the options of jwtAuth', options)
   refuseKeys('jwtAuth', fields, { known: KEYS, later: LATER })
-  const secret = secretOf(options.secret)
+  const key = keyOf(options.secret)
   const issuer = expectedOf('jwtAuth.issuer', options.issuer)
   const audience = expectedOf('jwtAuth.audience', options.audience)
   const { mapUser, clockToleranceMs = 0, runtime = systemRuntime() } = options
@@ -60,7 +61,7 @@ export function jwtAuth(options: JwtAuthOptions): Authenticate {
     if (token.length > MAX_TOKEN_LENGTH) {
       throw refusal(new Error(`the token has ${token.length} characters`))
     }
-    const claims = await claimsOf(token, secret, { ...checks, currentDate: dateNow(runtime) })
+    const claims = await claimsOf(token, await key(), { ...checks, currentDate: dateNow(runtime) })
     return userOf(claims, mapUser === undefined ? {} : await mapUser(claims))
   }
 }
@@ -72,11 +73,11 @@ function dateNow(runtime: Runtime): Date {
 
 async function claimsOf(
   token: string,
-  secret: Uint8Array,
+  key: CryptoKey,
   checks: JWTVerifyOptions,
 ): Promise<JWTPayload> {
   try {
-    const { payload } = await jwtVerify(token, secret, checks)
+    const { payload } = await jwtVerify(token, key, checks)
     return payload
   } catch (error) {
     // jose looks at `exp` after the signature, so this is said of genuine tokens only.
@@ -108,14 +109,18 @@ function refusal(cause: unknown): RealtimeError {
   return new RealtimeError('unauthenticated', 'the server does not accept this token', { cause })
 }
 
-function secretOf(value: unknown): Uint8Array {
-  const secret = typeof value === 'string' ? new TextEncoder().encode(value) : value
-  if (!(secret instanceof Uint8Array)) {
+/** The key of a secret, made once: from bytes it would be made for each token, at twice the cost of the check. */
+function keyOf(value: unknown): () => Promise<CryptoKey> {
+  const given = typeof value === 'string' ? new TextEncoder().encode(value) : value
+  if (!(given instanceof Uint8Array)) {
     throw invalidOption('jwtAuth.secret', 'a string or bytes', value)
   }
   // The value itself is never shown.
-  if (secret.length === 0) throw invalidOption('jwtAuth.secret', 'a string or bytes', 'nothing')
-  return secret.slice()
+  if (given.length === 0) throw invalidOption('jwtAuth.secret', 'a string or bytes', 'nothing')
+  const secret = given.slice()
+  const hmac = { name: 'HMAC', hash: 'SHA-256' }
+  let key: Promise<CryptoKey> | null = null
+  return () => (key ??= subtle.importKey('raw', secret, hmac, false, ['verify']))
 }
 
 function expectedOf(name: string, value: unknown): string | string[] | null {
