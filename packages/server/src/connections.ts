@@ -1,16 +1,18 @@
 import { RealtimeError, type User } from '@bmt-central/realtime-protocol'
-import { admit, type Handshake } from './auth/authenticate.js'
+import { admit, type ClientFacts, type Handshake } from './auth/authenticate.js'
 import { connectedEvent } from './connected-event.js'
 import type { SlowConsumers } from './delivery/slow-consumer.js'
-import { Connection } from './hub/connection.js'
+import { Connection, type ConnectionWiring } from './hub/connection.js'
+import { Expiries } from './hub/expiries.js'
 import { isOlder } from './hub/hub.js'
 import { connectionSnapshot } from './hub/connection-snapshot.js'
 import type { ResolvedOptions } from './options.js'
 import type { RequestContext } from './requests/context.js'
-import { dispatch } from './requests/dispatch.js'
+import { dispatch, type Incoming } from './requests/dispatch.js'
 import { tellBroker } from './requests/leaving.js'
 import type { Peer } from './transport/peer.js'
-import type { PeerHandler, TransportEvents } from './transport/socket-io.js'
+import type { TransportEvents } from './transport/socket-io.js'
+import type { PeerHandler } from './transport/socket-peer.js'
 import type { Turn } from './transport/turn.js'
 
 /** What the life of connections needs. */
@@ -26,10 +28,32 @@ export interface ConnectionsWiring {
 /** The life of connections, from the handshake to the end. */
 export class Connections {
   readonly #wiring: ConnectionsWiring
+  readonly #ofEach: ConnectionWiring
+  readonly #expiries: Expiries<Connection>
+  readonly #told: Told
   #accepting = false
 
   constructor(wiring: ConnectionsWiring) {
     this.#wiring = wiring
+    const { options, context, turn } = wiring
+    this.#expiries = new Expiries(options.runtime, (connection) => connection.end(tokenExpired()))
+    this.#told = {
+      packet: (connection, incoming) => dispatch(context, connection, incoming),
+      closed: (connection, reason) => {
+        connection.gone()
+        this.#left(connection, { code: null, reason })
+      },
+    }
+    this.#ofEach = {
+      runtime: options.runtime,
+      limits: options.limits,
+      budgets: context.budgets,
+      turn,
+      ending: () => context.fanOut.spread(),
+      ended: (connection, error) => {
+        this.#left(connection, { code: error.code, reason: error.message })
+      },
+    }
   }
 
   /** What the transport is told. */
@@ -65,11 +89,7 @@ export class Connections {
    * forwards [P10].
    */
   endExpired(): void {
-    for (const connection of Array.from(this.#wiring.context.hub.connections.values())) {
-      const { expiresAt } = connection.user
-      if (expiresAt === undefined || expiresAt > this.#wiring.options.runtime.wallNow()) continue
-      connection.end(tokenExpired())
-    }
+    this.#expiries.sweep()
   }
 
   /** Ends connections from which no packet at all has come for so long [L10]. */
@@ -99,20 +119,9 @@ export class Connections {
   }
 
   #opened(peer: Peer, { user, handshake }: { user: User; handshake: Handshake }): PeerHandler {
-    const { options, context, turn } = this.#wiring
-    const { runtime, limits } = options
-    const client = handshake.client ?? {}
-    const connection = new Connection(
-      { user, client, peer },
-      {
-        runtime,
-        limits,
-        budgets: context.budgets,
-        turn,
-        ending: () => context.fanOut.spread(),
-        ended: (ended, error) => this.#ended(ended, error),
-      },
-    )
+    const { options, context } = this.#wiring
+    const client = handshake.client ?? UNKNOWN
+    const connection = new Connection({ user, client, peer }, this.#ofEach)
     const replaced = context.hub.instanceOf(user.userId, client.instance)
     context.hub.add(connection)
     connection.emit('connected', connectedEvent(connection, options, this.#wiring.windowEpoch()))
@@ -127,31 +136,18 @@ export class Connections {
     context.journal.connected(connectionSnapshot(connection))
     if (this.#accepting) this.#watchExpiry(connection)
     else connection.end(closingError())
-    return {
-      packet: (event, args, ackId) => dispatch(context, connection, { event, args, ackId }),
-      closed: (reason) => {
-        connection.gone()
-        this.#left(connection, { code: null, reason })
-      },
-    }
+    return new OpenedConnection(connection, this.#told)
   }
 
-  /** Ends the connection when its token expires [P10]; looks again where the clock was set back. */
+  /** Ends the connection when its token expires [P10]. */
   #watchExpiry(connection: Connection): void {
-    const { expiresAt } = connection.user
     // A listener of the application's may have ended it.
-    if (expiresAt === undefined || connection.ended) return
-    const { runtime } = this.#wiring.options
-    const leftMs = expiresAt - runtime.wallNow()
-    if (leftMs > 0) {
-      connection.stopExpiry = runtime.after(leftMs, () => this.#watchExpiry(connection))
-    } else {
+    if (connection.user.expiresAt === undefined || connection.ended) return
+    if (connection.expiresAt <= this.#wiring.options.runtime.wallNow()) {
       connection.end(tokenExpired())
+    } else {
+      this.#expiries.add(connection)
     }
-  }
-
-  #ended(connection: Connection, error: RealtimeError): void {
-    this.#left(connection, { code: error.code, reason: error.message })
   }
 
   #left(connection: Connection, why: { code: RealtimeError['code'] | null; reason: string }): void {
@@ -159,16 +155,44 @@ export class Connections {
     const { hub, journal } = context
     if (!hub.connections.has(connection.id)) return
     const snapshot = connectionSnapshot(connection)
-    connection.stopExpiry?.()
+    this.#expiries.remove(connection)
     slow.forget(connection)
     for (const { topic } of hub.remove(connection)) tellBroker(context, topic)
     journal.disconnected(snapshot, why.code, why.reason)
   }
 }
 
+/** What happens to any connection. */
+interface Told {
+  readonly packet: (connection: Connection, incoming: Incoming) => void
+  readonly closed: (connection: Connection, reason: string) => void
+}
+
+/** One connection, as its wire tells of it: an object of two fields, since there are so many. */
+class OpenedConnection implements PeerHandler {
+  readonly #connection: Connection
+  readonly #told: Told
+
+  constructor(connection: Connection, told: Told) {
+    this.#connection = connection
+    this.#told = told
+  }
+
+  packet(event: unknown, args: readonly unknown[], ackId: number | null): void {
+    this.#told.packet(this.#connection, { event, args, ackId })
+  }
+
+  closed(reason: string): void {
+    this.#told.closed(this.#connection, reason)
+  }
+}
+
 function tokenExpired(): RealtimeError {
   return new RealtimeError('token_expired', 'the token has expired')
 }
+
+/** A client that says nothing of itself. */
+const UNKNOWN: ClientFacts = Object.freeze({})
 
 /** How long clients of a closing server stay away at least. */
 const CLOSING_RETRY_MS = 1_000

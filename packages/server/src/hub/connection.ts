@@ -1,22 +1,16 @@
-import {
-  RealtimeError,
-  type Cancel,
-  type Runtime,
-  type Topic,
-  type User,
-} from '@bmt-central/realtime-protocol'
+import { RealtimeError, type Runtime, type Topic, type User } from '@bmt-central/realtime-protocol'
 import type { ClientFacts } from '../auth/authenticate.js'
 import type { Budgets } from '../limits/budgets.js'
 import { newBucket, type TokenBucket } from '../limits/token-bucket.js'
 import type { Limits } from '../limits/limits.js'
 import { TopicQueue } from './topic-queue.js'
-import { Outlet } from '../transport/outlet.js'
+import { Outlet, type OutletOwner } from '../transport/outlet.js'
 import { ackPacket, endingData, eventPacket, parcelOf } from '../transport/packets.js'
 import type { Peer } from '../transport/peer.js'
 import type { Turn } from '../transport/turn.js'
 import type { Subscription } from './subscription.js'
 
-/** What a connection needs from the service that it belongs to. */
+/** What connections need of the service that they belong to: one object for all of them. */
 export interface ConnectionWiring {
   readonly runtime: Runtime
   readonly limits: Limits
@@ -38,7 +32,7 @@ export interface Job {
 }
 
 /** One authenticated Socket.IO connection: its user, subscriptions, budgets and outlet. */
-export class Connection {
+export class Connection implements OutletOwner {
   readonly id: string
   readonly user: User
   readonly client: ClientFacts
@@ -48,50 +42,56 @@ export class Connection {
   readonly connectedAt: number
   /** Of the last request, ms since the Unix epoch. */
   lastActivityAt: number
-  /** Stops the timer that ends it with its token. */
-  stopExpiry: Cancel | null = null
+  /** Kept by `Expiries`. */
+  expiryIndex = -1
   readonly subscriptions: Map<Topic, Subscription> = new Map()
   readonly queue: TopicQueue = new TopicQueue()
-  readonly publishBucket: TokenBucket
-  readonly publishBytesBucket: TokenBucket
-  readonly requestBucket: TokenBucket
   /** Requests that occupy a place of [L15], and those that wait for one. */
   requestsInProgress = 0
   readonly backlog: Job[] = []
   /** Whether what waits is being started at the moment: a loop, so that it needs no stack. */
   startingBacklog = false
   /** When malformed requests arrived, by the monotonic clock, within the last minute [W7]. */
-  malformedAt: number[] = []
+  malformedAt: readonly number[] = NEVER
+  #publishBucket: TokenBucket | null = null
+  #publishBytesBucket: TokenBucket | null = null
+  #requestBucket: TokenBucket | null = null
   #pageWaiters: (() => void)[] = []
   #pagesReading = 0
   #ended = false
-  readonly #ending: ConnectionWiring['ending']
-  readonly #reportEnd: ConnectionWiring['ended']
+  readonly #wiring: ConnectionWiring
 
-  constructor(
-    facts: { user: User; client: ClientFacts; peer: Peer },
-    { runtime, limits, budgets, turn, ending, ended }: ConnectionWiring,
-  ) {
+  constructor(facts: { user: User; client: ClientFacts; peer: Peer }, wiring: ConnectionWiring) {
     this.id = facts.peer.connectionId
-    this.#ending = ending
-    this.#reportEnd = ended
+    this.#wiring = wiring
     this.user = facts.user
     this.client = facts.client
     this.peer = facts.peer
-    this.connectedAt = runtime.wallNow()
+    this.connectedAt = wiring.runtime.wallNow()
     this.lastActivityAt = this.connectedAt
-    const now = runtime.monotonicNow()
-    this.publishBucket = newBucket(budgets.publishes, now)
-    this.publishBytesBucket = newBucket(budgets.publishBytes, now)
-    this.requestBucket = newBucket(budgets.requests, now)
     this.outlet = new Outlet(facts.peer, {
-      turn,
-      hardMaxBytes: limits.hardMaxBufferedBytes,
-      owner: {
-        overflowed: () => this.end(tooSlow(limits.hardMaxBufferedBytes)),
-        pageLeft: () => this.#pageLeft(),
-      },
+      turn: wiring.turn,
+      hardMaxBytes: wiring.limits.hardMaxBufferedBytes,
+      owner: this,
     })
+  }
+
+  /** Full where nothing was taken from it: made when something is, as the other two. */
+  get publishBucket(): TokenBucket {
+    return (this.#publishBucket ??= this.#bucket('publishes'))
+  }
+
+  get publishBytesBucket(): TokenBucket {
+    return (this.#publishBytesBucket ??= this.#bucket('publishBytes'))
+  }
+
+  get requestBucket(): TokenBucket {
+    return (this.#requestBucket ??= this.#bucket('requests'))
+  }
+
+  /** When its token expires, ms since the Unix epoch; `Infinity`: never. */
+  get expiresAt(): number {
+    return this.user.expiresAt ?? Infinity
   }
 
   /** Whether it is over: nothing is carried out or sent any more. */
@@ -127,12 +127,12 @@ export class Connection {
   end(error: RealtimeError): void {
     if (this.#ended) return
     this.#ended = true
-    this.#ending()
+    this.#wiring.ending()
     const last = parcelOf(eventPacket('closing', JSON.stringify(endingData(error))))
     // Whoever reads too slowly gets no more of what waits: it recovers by position.
     this.outlet.end(last, error.code !== 'slow_consumer')
     // Before the wire goes: its own report of the end would name no code.
-    this.#reportEnd(this, error)
+    this.#wiring.ended(this, error)
     this.peer.end(!error.retryable)
     this.#release()
   }
@@ -142,6 +142,23 @@ export class Connection {
     this.#ended = true
     this.outlet.end(null, false)
     this.#release()
+  }
+
+  /** Of its outlet. */
+  overflowed(): void {
+    this.end(tooSlow(this.#wiring.limits.hardMaxBufferedBytes))
+  }
+
+  /** Of its outlet. */
+  pageLeft(): void {
+    while (this.#pageWaiters.length > 0 && this.#pagesReading + this.outlet.pages < MAX_PAGES) {
+      this.#pageWaiters.shift()?.()
+    }
+  }
+
+  #bucket(budget: keyof Budgets): TokenBucket {
+    const { budgets, runtime } = this.#wiring
+    return newBucket(budgets[budget], runtime.monotonicNow())
   }
 
   #release(): void {
@@ -155,18 +172,13 @@ export class Connection {
     this.#pagesReading += 1
     return () => {
       this.#pagesReading -= 1
-      this.#pageLeft()
-    }
-  }
-
-  #pageLeft(): void {
-    while (this.#pageWaiters.length > 0 && this.#pagesReading + this.outlet.pages < MAX_PAGES) {
-      this.#pageWaiters.shift()?.()
+      this.pageLeft()
     }
   }
 }
 
 const MAX_PAGES = 4
+const NEVER: readonly number[] = []
 
 /** The end of a reader that does not keep up [L8]. */
 export function tooSlow(waitingBytes: number): RealtimeError {

@@ -10,6 +10,7 @@ import type { ResolvedRule, Rules } from '../rules.js'
 import { Channel } from './channel.js'
 import type { Connection } from './connection.js'
 import { Subscription } from './subscription.js'
+import { Users } from './users.js'
 
 /** What the hub reports: channels that open and lose their last subscriber. */
 export interface HubEvents {
@@ -21,7 +22,7 @@ export interface HubEvents {
 export class Hub {
   readonly connections: Map<string, Connection> = new Map()
   readonly channels: Map<Topic, Channel> = new Map()
-  readonly #users = new Map<string, Set<Connection>>()
+  readonly #users = new Users()
   readonly #instances = new Map<string, Connection>()
   readonly #admitted = new Map<string, string>()
   readonly #admittedByUser = new Map<string, number>()
@@ -47,7 +48,7 @@ export class Hub {
   }
 
   connectionsOf(userId: string): readonly Connection[] {
-    return Array.from(this.#users.get(userId) ?? [])
+    return this.#users.connectionsOf(userId)
   }
 
   /** The user's live connection of the same client object, which a new one replaces [W2]. */
@@ -68,7 +69,7 @@ export class Hub {
         `this server has its maximum of ${this.#limits.maxConnections} connections`,
       )
     }
-    const own = (this.#users.get(userId)?.size ?? 0) + (this.#admittedByUser.get(userId) ?? 0)
+    const own = this.#users.count(userId) + (this.#admittedByUser.get(userId) ?? 0)
     if (own - replaced >= this.#limits.maxConnectionsPerUser) {
       throw new RealtimeError(
         'too_many_connections',
@@ -93,9 +94,7 @@ export class Hub {
     this.release(connection.id)
     const { userId } = connection.user
     this.connections.set(connection.id, connection)
-    const own = this.#users.get(userId)
-    if (own === undefined) this.#users.set(userId, new Set([connection]))
-    else own.add(connection)
+    this.#users.add(connection)
     const { instance } = connection.client
     const before = this.instanceOf(userId, instance)
     if (instance === undefined || (before !== undefined && isOlder(connection, before))) return
@@ -106,9 +105,7 @@ export class Hub {
   remove(connection: Connection): Channel[] {
     if (!this.connections.delete(connection.id)) return []
     const { userId } = connection.user
-    const own = this.#users.get(userId)
-    own?.delete(connection)
-    if (own?.size === 0) this.#users.delete(userId)
+    this.#users.remove(connection)
     const { instance } = connection.client
     if (instance !== undefined && this.instanceOf(userId, instance) === connection) {
       this.#instances.delete(instanceKey(userId, instance))

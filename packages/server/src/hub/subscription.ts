@@ -18,7 +18,7 @@ export interface SubscriptionChannel {
 export class Subscription {
   readonly #channel: SubscriptionChannel
   #state: 'joining' | 'paging' | 'live' = 'joining'
-  #buffer: Publication[] = []
+  #buffer: Publication[] | null = null
   #bufferBytes = 0
   #overflowed = false
   #joins = 0
@@ -79,18 +79,19 @@ export class Subscription {
     this.#count(true)
     this.#epoch = position.epoch
     this.#seq = position.seq
-    return waited.filter((publication) => this.advance(publication))
+    return waited?.filter((publication) => this.advance(publication)) ?? []
   }
 
   /** Keeps a publication that arrives while the past is being read. */
   wait(publication: Publication): void {
     if (this.#state !== 'joining' || this.#overflowed) return
-    this.#buffer.push(publication)
+    const buffer = (this.#buffer ??= [])
+    buffer.push(publication)
     this.#bufferBytes += publication.payloadBytes
-    while (this.#buffer.length > MAX_JOIN_BUFFER || this.#bufferBytes > MAX_JOIN_BUFFER_BYTES) {
+    while (buffer.length > MAX_JOIN_BUFFER || this.#bufferBytes > MAX_JOIN_BUFFER_BYTES) {
       // Of an ephemeral topic there is no past to page through: the newest go on waiting [P11].
       if (publication.epoch !== '') return this.overflow()
-      this.#bufferBytes -= this.#buffer.shift()?.payloadBytes ?? 0
+      this.#bufferBytes -= buffer.shift()?.payloadBytes ?? 0
     }
   }
 
@@ -142,7 +143,7 @@ export class Subscription {
   }
 
   #empty(): void {
-    this.#buffer = []
+    this.#buffer = null
     this.#bufferBytes = 0
     this.#overflowed = false
   }

@@ -11,24 +11,26 @@ interface Task {
  * can be done at once is done at once: no promise, nothing kept.
  */
 export class TopicQueue {
-  readonly #queues = new Map<string, Task[]>()
+  /** Made with the first task that takes longer: most connections never have one. */
+  #queues: Map<string, Task[]> | null = null
 
   /** `run` must not throw and must not reject: it answers its own errors. */
   add(topics: readonly string[], run: () => void | Promise<void>): void {
     const [only] = topics
-    if (topics.length === 1 && only !== undefined && !this.#queues.has(only)) {
+    if (topics.length === 1 && only !== undefined && this.#queues?.has(only) !== true) {
       const result = run()
       if (!(result instanceof Promise)) return
       const task: Task = { topics, waiting: 0, run }
-      this.#queues.set(only, [task])
+      this.#made().set(only, [task])
       void result.finally(() => this.#finish(task))
       return
     }
     const distinct = topics.length > 1 ? Array.from(new Set(topics)) : topics
     const task: Task = { topics: distinct, waiting: 0, run }
+    const queues = this.#made()
     for (const topic of distinct) {
-      const queue = this.#queues.get(topic)
-      if (queue === undefined) this.#queues.set(topic, [task])
+      const queue = queues.get(topic)
+      if (queue === undefined) queues.set(topic, [task])
       else {
         queue.push(task)
         task.waiting += 1
@@ -39,7 +41,12 @@ export class TopicQueue {
 
   /** Topics that something is in progress for. */
   get size(): number {
-    return this.#queues.size
+    return this.#queues?.size ?? 0
+  }
+
+  #made(): Map<string, Task[]> {
+    this.#queues ??= new Map<string, Task[]>()
+    return this.#queues
   }
 
   /** A loop, no recursion: thousands may wait behind one slow request. */
@@ -61,11 +68,11 @@ export class TopicQueue {
   #release(task: Task): Task[] {
     const ready: Task[] = []
     for (const topic of task.topics) {
-      const queue = this.#queues.get(topic)
+      const queue = this.#queues?.get(topic)
       if (queue === undefined) continue
       queue.shift()
       const next = queue[0]
-      if (next === undefined) this.#queues.delete(topic)
+      if (next === undefined) this.#queues?.delete(topic)
       else if ((next.waiting -= 1) === 0) ready.push(next)
     }
     return ready

@@ -4,7 +4,7 @@ export { type ServiceParts } from '../realtime-service.js'
 export { type Handover, type Peer } from '../transport/peer.js'
 export {
   type CreateTransport,
-  type PeerHandler,
   type Transport,
   type TransportEvents,
 } from '../transport/socket-io.js'
+export { type PeerHandler } from '../transport/socket-peer.js'

@@ -38,6 +38,9 @@ type Listener = () => void
 export class Attachment {
   readonly #server: HttpServer
   readonly #upgraded = new Set<Duplex>()
+  readonly #wires: OpenWires
+  /** One for all sockets: it is called as a method of the one that has closed. */
+  readonly #closed: (this: Duplex) => void
   readonly #added: readonly (readonly [string, readonly Listener[]])[]
   /** The application's, which Engine.IO takes away and calls for other paths than ours. */
   readonly #requestListeners: readonly Listener[]
@@ -48,10 +51,16 @@ export class Attachment {
     { path, wires, attach }: { path: string; wires: OpenWires; attach: () => void },
   ) {
     this.#server = server
+    this.#wires = wires
+    const upgraded = this.#upgraded
+    this.#closed = function closed(): void {
+      upgraded.delete(this)
+      wires.delete(this)
+    }
     this.#requestListeners = listenersOf(server, 'request')
     const before = EVENTS.map((event) => [event, listenersOf(server, event)] as const)
     server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
-      if (request.url?.startsWith(`${path}/`) === true) this.#track(socket, wires)
+      if (request.url?.startsWith(`${path}/`) === true) this.#track(socket)
     })
     attach()
     this.#added = before.map(([event, known]) => [
@@ -83,13 +92,10 @@ export class Attachment {
     }
   }
 
-  #track(socket: Duplex, wires: OpenWires): void {
+  #track(socket: Duplex): void {
     this.#upgraded.add(socket)
-    wires.add(socket)
-    socket.once('close', () => {
-      this.#upgraded.delete(socket)
-      wires.delete(socket)
-    })
+    this.#wires.add(socket)
+    socket.on('close', this.#closed)
   }
 }
 

@@ -18,8 +18,8 @@ const RESERVED: ReadonlySet<string> = new Set([
 
 /** What is used of the WebSocket behind Engine.IO. */
 interface MessageSource {
-  listeners(event: 'message'): ((...args: unknown[]) => void)[]
-  removeListener(event: 'message', listener: (...args: unknown[]) => void): unknown
+  listeners(event: 'message'): Listener[]
+  removeListener(event: 'message', listener: Listener): unknown
   on(event: 'message', listener: (data: unknown, isBinary: boolean) => void): unknown
 }
 
@@ -30,9 +30,24 @@ interface Inside {
     readonly transport: { readonly name: string; readonly socket?: MessageSource }
     readonly pingTimeoutTimer?: { refresh(): void } | null
     hasRefreshedPingTimeout?: boolean
+    on(event: 'packet', run: () => void): unknown
+    off(event: 'packet', run: () => void): unknown
     once(event: 'upgrade', run: () => void): unknown
   }
   readonly client: { readonly decoder?: { readonly reconstructor?: unknown } }
+}
+
+type Listener = (...args: unknown[]) => void
+
+/** Whose requests they are. */
+export interface DirectOwner {
+  /** Carries an event out. Does not throw: it runs in the middle of the WebSocket's receiver. */
+  packet(event: string, args: readonly unknown[], ackId: number | null): void
+  /** Whether Socket.IO's own listeners get this event. */
+  isOrdinary(event: string): boolean
+  /** A packet has arrived, of whatever kind [L10]. */
+  heard(): void
+  nextTurn(run: () => void): void
 }
 
 /**
@@ -43,37 +58,50 @@ interface Inside {
  */
 export class DirectRequests {
   readonly #inside: Inside
-  readonly #parts: DirectParts
+  readonly #owner: DirectOwner
+  /** Engine.IO's listener. */
+  #ordinary: Listener | null = null
   /** Something is on its way through the decoders. */
   #ordinaryFirst = false
 
   /** `socket`: Socket.IO's. */
-  constructor(socket: object, parts: DirectParts) {
+  constructor(socket: object, owner: DirectOwner) {
     this.#inside = socket as Inside
-    this.#parts = parts
+    this.#owner = owner
+    if (this.#listen()) return
     const { conn } = this.#inside
-    this.#listen()
-    if (conn.transport.name !== 'websocket') conn.once('upgrade', () => this.#listen())
-  }
-
-  #listen(): void {
-    const { name, socket } = this.#inside.conn.transport
-    if (name !== 'websocket' || typeof socket?.listeners !== 'function') return
-    const [ordinary, ...others] = socket.listeners('message')
-    if (ordinary === undefined || others.length > 0) return
-    socket.removeListener('message', ordinary)
-    socket.on('message', (data, isBinary) => {
-      if (!isBinary && Buffer.isBuffer(data) && this.#take(data)) return
-      this.#ordinary(data)
-      ordinary.call(socket, data, isBinary)
+    const heard = (): void => owner.heard()
+    conn.on('packet', heard)
+    conn.once('upgrade', () => {
+      if (this.#listen()) conn.off('packet', heard)
     })
   }
 
-  #ordinary(data: unknown): void {
+  /** Whether all that arrives from now on is seen here first. */
+  #listen(): boolean {
+    const { name, socket } = this.#inside.conn.transport
+    if (name !== 'websocket' || typeof socket?.listeners !== 'function') return false
+    const [ordinary, ...others] = socket.listeners('message')
+    if (ordinary === undefined || others.length > 0) return false
+    this.#ordinary = ordinary
+    socket.removeListener('message', ordinary)
+    socket.on('message', (data, isBinary) => this.#message(data, isBinary))
+    return true
+  }
+
+  #message(data: unknown, isBinary: boolean): void {
+    const { conn } = this.#inside
+    if (conn.readyState === 'open') this.#owner.heard()
+    if (!isBinary && Buffer.isBuffer(data) && this.#take(data)) return
+    this.#pass(data)
+    this.#ordinary?.call(conn.transport.socket, data, isBinary)
+  }
+
+  #pass(data: unknown): void {
     // Pings and pongs pass nothing on that could be overtaken.
     if (this.#ordinaryFirst || (Buffer.isBuffer(data) && data.length === 1)) return
     this.#ordinaryFirst = true
-    this.#parts.nextTurn(() => (this.#ordinaryFirst = false))
+    this.#owner.nextTurn(() => (this.#ordinaryFirst = false))
   }
 
   /** Whether it was an event of ours, and is carried out. */
@@ -82,30 +110,19 @@ export class DirectRequests {
     if (this.#ordinaryFirst || conn.readyState !== 'open') return false
     if (client.decoder === undefined || client.decoder.reconstructor) return false
     const event = decodeEvent(data)
-    if (event === null || this.#parts.isOrdinary(event.name)) return false
-    this.#heard()
-    this.#parts.packet(event.name, event.args, event.ackId)
+    if (event === null || this.#owner.isOrdinary(event.name)) return false
+    this.#putOffPingTimeout()
+    this.#owner.packet(event.name, event.args, event.ackId)
     return true
   }
 
   /** As Engine.IO does with every packet. */
-  #heard(): void {
-    this.#parts.heard()
+  #putOffPingTimeout(): void {
     const { conn } = this.#inside
     if (!conn.pingTimeoutTimer || conn.hasRefreshedPingTimeout !== false) return
     conn.pingTimeoutTimer.refresh()
     conn.hasRefreshedPingTimeout = true
   }
-}
-
-export interface DirectParts {
-  /** Carries an event out. Does not throw: it runs in the middle of the WebSocket's receiver. */
-  readonly packet: (event: string, args: readonly unknown[], ackId: number | null) => void
-  /** Whether Socket.IO's own listeners get this event. */
-  readonly isOrdinary: (event: string) => boolean
-  /** A packet has arrived [L10]. */
-  readonly heard: () => void
-  readonly nextTurn: (run: () => void) => void
 }
 
 interface DecodedEvent {

@@ -7,6 +7,8 @@ import type { Turn } from './turn.js'
 /** So much is handed to the wire ahead of the network, or one larger packet [P10]. */
 const AHEAD_BYTES = 64 * 1024
 
+const NOTHING: readonly [Parcel, number][] = []
+
 /** What an outlet reports to its connection. */
 export interface OutletOwner {
   /** More than `hardMaxBufferedBytes` wait [L8]. */
@@ -25,10 +27,13 @@ export class Outlet {
   readonly #turn: Turn
   readonly #hardMaxBytes: number
   readonly #owner: OutletOwner
-  /** Parcels in order, each with how many publications before it were left out. */
-  readonly #queue = new Map<Parcel, number>()
+  /**
+   * Parcels in order, each with how many publications before it were left out. Like the next one, null
+   * while nothing waits: an idle connection holds no table.
+   */
+  #queue: Map<Parcel, number> | null = null
   /** The waiting parcels that a newer one of their topic may replace. */
-  readonly #replaceable = new Map<string, Set<Parcel>>()
+  #replaceable: Map<string, Set<Parcel>> | null = null
   /** The messages of this turn: they leave after all that is in the queue. */
   #bundle: Bundle | null = null
   #queuedBytes = 0
@@ -68,6 +73,7 @@ export class Outlet {
   push(parcel: Parcel): void {
     if (this.#ended) return
     const skipped = parcel.conflate === true ? this.#replaceOlder(parcel) : 0
+    this.#queue ??= new Map()
     this.#queue.set(parcel, skipped)
     this.#queuedBytes += parcel.bytes
     if (parcel.conflate !== true) this.#mustArrive += 1
@@ -122,13 +128,14 @@ export class Outlet {
 
   #replaceOlder(parcel: Parcel): number {
     const topic = parcel.topic ?? ''
+    this.#replaceable ??= new Map()
     let waiting = this.#replaceable.get(topic)
     if (waiting === undefined) this.#replaceable.set(topic, (waiting = new Set()))
     let skipped = 0
     if (this.waitingBytes > AHEAD_BYTES) {
       for (const older of waiting) {
-        skipped += 1 + (this.#queue.get(older) ?? 0)
-        this.#queue.delete(older)
+        skipped += 1 + (this.#queue?.get(older) ?? 0)
+        this.#queue?.delete(older)
         this.#queuedBytes -= older.bytes
       }
       waiting.clear()
@@ -145,7 +152,7 @@ export class Outlet {
     }
     this.#hand(AHEAD_BYTES)
     for (const part of bundle.parts(AHEAD_BYTES)) {
-      if (this.#queue.size > 0 || this.#handedBytes > 0) this.#queueAll(part)
+      if (this.#queue !== null || this.#handedBytes > 0) this.#queueAll(part)
       else this.#hand(AHEAD_BYTES, part)
       if (this.#ended) return
     }
@@ -159,7 +166,7 @@ export class Outlet {
   #hand(aheadBytes: number, shared: Bundle | null = null): void {
     const packets: SizedText[] = []
     let bytes = 0
-    for (const [parcel, skipped] of this.#queue) {
+    for (const [parcel, skipped] of this.#queue ?? NOTHING) {
       if (this.#handedBytes + bytes >= aheadBytes) break
       this.#forget(parcel)
       packets.push(skipped > 0 ? withSkipped(parcel, skipped) : parcel)
@@ -174,24 +181,26 @@ export class Outlet {
   #taken(bytes: number): void {
     this.#handedBytes -= bytes
     this.#takenBytes += bytes
-    if (this.#queue.size > 0) this.#turn.add(this)
+    if (this.#queue !== null) this.#turn.add(this)
   }
 
   #forget(parcel: Parcel): void {
-    this.#queue.delete(parcel)
+    this.#queue?.delete(parcel)
+    if (this.#queue?.size === 0) this.#queue = null
     this.#queuedBytes -= parcel.bytes
     if (parcel.page === true) this.#queuedPages -= 1
     if (parcel.conflate !== true) {
       this.#mustArrive -= 1
       return
     }
-    const waiting = this.#replaceable.get(parcel.topic ?? '')
+    const waiting = this.#replaceable?.get(parcel.topic ?? '')
     waiting?.delete(parcel)
-    if (waiting?.size === 0) this.#replaceable.delete(parcel.topic ?? '')
+    if (waiting?.size === 0) this.#replaceable?.delete(parcel.topic ?? '')
+    if (this.#replaceable?.size === 0) this.#replaceable = null
   }
 
   #clear(): void {
-    for (const parcel of Array.from(this.#queue.keys())) this.#forget(parcel)
+    for (const parcel of Array.from(this.#queue?.keys() ?? [])) this.#forget(parcel)
   }
 }
 

@@ -8,7 +8,7 @@ import { cut, END_WITHIN_MS, lingers, type Wire } from './wire-end.js'
 /** A session of Engine.IO. */
 interface Session extends Wire {
   readonly id: string
-  once(event: 'close', run: () => void): unknown
+  on(event: 'close', run: (this: Session) => void): unknown
 }
 
 /** Engine.IO on one HTTP server. */
@@ -32,10 +32,16 @@ export class Sessions {
   readonly #engines: Engine[] = []
   readonly #open = new Map<string, Session>()
   readonly #wires = new OpenWires()
+  /** One for all sessions: it is called as a method of the one that has closed. */
+  readonly #closed: (this: Session) => void
 
   constructor(io: EngineMaker, options: ResolvedOptions) {
     this.#io = io
     this.#options = options
+    const over = (session: Session): void => this.#over(session)
+    this.#closed = function closed(): void {
+      over(this)
+    }
   }
 
   /** @throws RealtimeError `invalid_options`: attached to this server already */
@@ -71,11 +77,13 @@ export class Sessions {
   #opened(session: Session): void {
     this.#open.set(session.id, session)
     this.#wires.add(session)
-    session.once('close', () => {
-      this.#open.delete(session.id)
-      this.#wires.delete(session)
-      if (lingers(session)) this.#options.runtime.after(END_WITHIN_MS, () => cut(session))
-    })
+    session.on('close', this.#closed)
+  }
+
+  #over(session: Session): void {
+    this.#open.delete(session.id)
+    this.#wires.delete(session)
+    if (lingers(session)) this.#options.runtime.after(END_WITHIN_MS, () => cut(session))
   }
 
   #soonOver(): Promise<void> {

@@ -2,11 +2,11 @@ import { toWireFailure, type User } from '@bmt-central/realtime-protocol'
 import { Server, type Socket } from 'socket.io'
 import { parseClientInfo, parseToken, type Handshake } from '../auth/authenticate.js'
 import type { ResolvedOptions } from '../options.js'
-import { DirectRequests } from './direct-requests.js'
 import { FastLane } from './fast-lane.js'
 import { endingData } from './packets.js'
-import type { Handover, Peer } from './peer.js'
+import type { Peer } from './peer.js'
 import { refusalOf, Sessions } from './sessions.js'
+import { SocketPeer, type PeerHandler, type PeerSocket } from './socket-peer.js'
 import { cut, END_WITHIN_MS } from './wire-end.js'
 
 declare module 'socket.io' {
@@ -14,12 +14,6 @@ declare module 'socket.io' {
     /** The authenticated user of a connection that this service has admitted. */
     user: User
   }
-}
-
-/** What happens to one opened connection. */
-export interface PeerHandler {
-  packet(event: unknown, args: readonly unknown[], ackId: number | null): void
-  closed(reason: string): void
 }
 
 /** What the transport asks of the service. */
@@ -69,7 +63,7 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
       answer(refusal, refusal === null)
     },
   })
-  const admitted = new WeakMap<Socket, { user: User; handshake: Handshake }>()
+  const admitted = new WeakMap<Socket, Admitted>()
   io.use((socket, proceed) => {
     const abandon = (): void => events.abandoned(socket.id)
     const admission = admit(socket, options, events)
@@ -78,7 +72,7 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
       .then(
         (facts) => {
           socket.user = facts.user
-          admitted.set(socket, facts)
+          admitted.set(socket, { ...facts, abandon })
           // Went while it was being authenticated: `close` came before there was a place to give back.
           if (socket.conn.readyState !== 'open') abandon()
           proceed()
@@ -92,11 +86,25 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
       .catch((error: unknown) => events.failed(error, 'admitting a connection'))
   })
   const lane = new FastLane({ logger: options.logger, threshold })
+  const wiring = { options, lane, failed: events.failed }
   io.on('connection', (socket) => {
     const facts = admitted.get(socket)
-    if (facts !== undefined) open(socket, facts, { options, events, lane })
+    if (facts === undefined) return
+    const peer = new SocketPeer(socket as unknown as PeerSocket, facts.handshake.address, wiring)
+    peer.open(() => events.opened(peer, facts))
+    // Its place is the connection's now. Left where they are, these two would keep the handshake.
+    admitted.delete(socket)
+    socket.conn.off('close', facts.abandon)
   })
   return { io, sessions: new Sessions(io, options) }
+}
+
+/** What is known between a connection's admission and its opening. */
+interface Admitted {
+  readonly user: User
+  readonly handshake: Handshake
+  /** Listens to the end of the transport meanwhile. */
+  readonly abandon: () => void
 }
 
 async function admit(
@@ -135,107 +143,4 @@ function addressOf(socket: Socket, trustProxy: boolean): string {
 function connectError(error: unknown): Error {
   const data = endingData(toWireFailure(error))
   return Object.assign(new Error(data.message), { data })
-}
-
-/** Socket.IO's packet of an event, as its decoder gives it. */
-interface EventPacket {
-  readonly data?: readonly unknown[]
-  readonly id?: number
-}
-
-function open(
-  socket: Socket,
-  facts: { user: User; handshake: Handshake },
-  { options, events, lane }: { options: ResolvedOptions; events: TransportEvents; lane: FastLane },
-): void {
-  const { address } = facts.handshake
-  const peer = new SocketPeer(socket, { address, lane, runtime: options.runtime })
-  // Socket.IO calls from the event loop: what is thrown there ends the process, not one connection.
-  const guarded = (where: string, run: () => void): void => {
-    try {
-      run()
-    } catch (error) {
-      events.failed(error, where)
-      cut(socket.conn)
-    }
-  }
-  let handler: PeerHandler | null = null
-  guarded('opening a connection', () => (handler = events.opened(peer, facts)))
-  // In place of Socket.IO's own dispatch: all requests take the same way, so that none overtakes
-  // another [W6], and answers leave by our outlet, in order with the messages.
-  const inner = socket as unknown as { onevent: (packet: EventPacket) => void }
-  const ordinary = inner.onevent.bind(socket)
-  inner.onevent = (packet) => {
-    const [event, ...args] = packet.data ?? []
-    if (typeof event === 'string' && options.ownEvents.has(event)) ordinary(packet)
-    else guarded('a request', () => handler?.packet(event, args, packet.id ?? null))
-  }
-  new DirectRequests(socket, {
-    packet: (event, args, ackId) => guarded('a request', () => handler?.packet(event, args, ackId)),
-    isOrdinary: (event) => options.ownEvents.has(event),
-    heard: () => (peer.lastPacketAt = options.runtime.monotonicNow()),
-    nextTurn: (run) => options.runtime.after(0, run),
-  })
-  const endSoon = (): void => void options.runtime.after(END_WITHIN_MS, () => cut(socket.conn))
-  socket.once('disconnect', (reason) => {
-    guarded('the end of a connection', () => handler?.closed(reason))
-    // It has left the namespace; the transport is there until somebody closes it.
-    if (socket.conn.readyState !== 'closed') endSoon()
-  })
-  socket.on('error', (error) => {
-    options.logger.debug('socket error', { connectionId: socket.id, error: error.message })
-    // Socket.IO's parser refused something [W7]: the end may wait for a client that does not read.
-    endSoon()
-  })
-}
-
-class SocketPeer implements Peer {
-  readonly connectionId: string
-  readonly address: string
-  lastPacketAt: number
-  readonly #socket: Socket
-  readonly #lane: FastLane
-  readonly #runtime: ResolvedOptions['runtime']
-
-  constructor(
-    socket: Socket,
-    {
-      address,
-      lane,
-      runtime,
-    }: Pick<Peer, 'address'> & {
-      lane: FastLane
-      runtime: ResolvedOptions['runtime']
-    },
-  ) {
-    this.connectionId = socket.id
-    this.address = address
-    this.#socket = socket
-    this.#lane = lane
-    this.#runtime = runtime
-    this.lastPacketAt = runtime.monotonicNow()
-    socket.conn.on('packet', () => (this.lastPacketAt = runtime.monotonicNow()))
-  }
-
-  get transport(): string {
-    return this.#socket.conn.transport.name
-  }
-
-  write(handover: Handover): void {
-    const { conn } = this.#socket
-    if (this.#lane.write(conn, handover)) return
-    const packets = handover.shared?.parcels ?? []
-    const all = [...handover.packets, ...packets]
-    const last = all.length - 1
-    for (const [index, { text }] of all.entries()) {
-      if (index < last) conn.write(text)
-      else conn.write(text, {}, () => handover.taken())
-    }
-  }
-
-  end(final: boolean): void {
-    if (final) this.#socket.disconnect()
-    else this.#socket.conn.close()
-    this.#runtime.after(END_WITHIN_MS, () => cut(this.#socket.conn))
-  }
 }
