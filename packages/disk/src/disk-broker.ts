@@ -263,15 +263,18 @@ export class DiskBroker implements Broker {
     this.#state = 'closed'
     this.#cancelSweep()
     if (typeof before === 'string') return
-    const { opened, appends, lock, mark, sink } = before
+    const { opened, appends, lock, sink } = before
     sink.state('down')
     opened.idLoading.stop()
-    noteUses(before)
-    await appends.close()
-    const noted = await this.#noteEnd(before)
-    const clean = await closeStore(before)
-    if (noted && clean) mark.write()
-    await lock.release()
+    try {
+      noteUses(before)
+      await appends.close()
+      const noted = await this.#noteEnd(before)
+      const clean = await closeStore(before)
+      if (noted && clean) writeMark(before)
+    } finally {
+      await lock.release()
+    }
   }
 
   /** False where the store does not take it. */
@@ -361,6 +364,15 @@ async function closeStore({ opened, logger }: Running): Promise<boolean> {
   } catch (error) {
     logger.warn('the store was closed after a commit that failed', { error: String(error) })
     return false
+  }
+}
+
+/** Without it the next start looks through the file. */
+function writeMark({ mark, logger }: Running): void {
+  try {
+    mark.write()
+  } catch (error) {
+    logger.warn('the clean end could not be noted', { error: String(error) })
   }
 }
 

@@ -90,3 +90,32 @@ test.skipIf(!maySetUp)(
     await next.close()
   },
 )
+
+test.skipIf(!maySetUp)(
+  '[P6] closed after a commit that failed: the directory is free, and holds what was acknowledged',
+  async () => {
+    const path = join(folder, 'closed')
+    rmSync(join(folder, 'data'), { recursive: true, force: true })
+    writeFileSync(join(folder, 'ballast'), Buffer.alloc(2 ** 20))
+    const sink = { publication: () => undefined, lost: () => undefined, state: () => undefined }
+    const context = { limits: LIMITS, runtime: virtualRuntime({ seed: 2 }), logger: silentLogger }
+    const broker = new DiskBroker({ path })
+    await broker.start(sink, context)
+    let count = 0
+    const fill = async (): Promise<void> => {
+      for (; count < 1_000; count += 1) {
+        const id = `m-${count}`
+        const draft = { id, from: 'ada', payloadJson: TEXT, payloadBytes: TEXT.length, hash: id }
+        await broker.publish(TOPIC, draft, KEEP_ALL)
+      }
+    }
+    await expect(fill()).rejects.toMatchObject({ code: 'broker_unavailable' })
+    await broker.close()
+
+    rmSync(join(folder, 'ballast'))
+    const next = new DiskBroker({ path })
+    await next.start(sink, context)
+    expect(next.subscribers(TOPIC, 0).position.seq).toBe(count)
+    await next.close()
+  },
+)
