@@ -13,16 +13,22 @@ import {
   type Publication,
   type PublishKey,
 } from '@bmt-central/realtime-server/broker'
-import { encodeCommit, type CommittedId } from './commit-record.js'
 import type { DiskTopic } from './disk-stream.js'
-import { KIND, keyOf, META } from './keys.js'
+import { KIND, keyOf } from './keys.js'
 import { forgetting, type Opened } from './opened.js'
-import { encodePublication } from './publication-record.js'
+import {
+  droppedChanges,
+  metaChange,
+  placeAll,
+  publicationChanges,
+  topicChange,
+  type Placing,
+} from './placing.js'
 import { isRemembered, remembered } from './remembered.js'
 import { repairStream } from './repair.js'
-import type { MetaRecord, TopicRecord } from './state-records.js'
+import type { MetaRecord } from './state-records.js'
 import { put, putJson, remove, type Change } from './store.js'
-import { WaitingAppends, type Append, type Waiting } from './waiting.js'
+import { WaitingAppends, type Append } from './waiting.js'
 
 /** After a transaction that failed, when it is tried whether there is room again. */
 const RETRY_MS = 1_000
@@ -32,16 +38,6 @@ const BALLAST_BYTES = 256 * 1_024
 const USE_WRITTEN_MS = 60 * 60_000
 /** Topics whose use one transaction writes down. */
 const USES_PER_COMMIT = 1_000
-
-/** An append that has its place in the stream, if its transaction succeeds. */
-interface Placing {
-  readonly waiting: Waiting
-  readonly state: DiskTopic
-  readonly publication: Publication
-  readonly body: Buffer
-  readonly deliveredTo: number
-  readonly atMs: number
-}
 
 interface Ports {
   readonly runtime: Runtime
@@ -228,7 +224,7 @@ export class Appends {
       ...changes,
       remove(keyOf(KIND.topic, before.number)),
       putJson(keyOf(KIND.topic, into.number), record),
-      this.#putMeta(),
+      metaChange(this.#opened),
     ])
     this.#ports.logger.error('records of a stream are damaged: it has a new epoch', {
       topic,
@@ -249,7 +245,13 @@ export class Appends {
     const { store } = this.#opened
     let placings: Placing[] = []
     try {
-      placings = this.#place(this.#waiting.take())
+      placings = placeAll(this.#opened, this.#waiting.take(), {
+        timestamp: this.#ports.runtime.wallNow(),
+        refuse: (waiting, error) => {
+          this.#waiting.settled(waiting)
+          waiting.reject(error)
+        },
+      })
       const { changes, done } = this.#transactionOf(placings)
       if (changes.length === 0) return
       await store.write(changes)
@@ -276,14 +278,15 @@ export class Appends {
       else list.push(placing)
     }
     const states = new Set(added.keys())
-    const changes = [...extra, ...this.#drops(states), ...chores.changes, ...this.#puts(placings)]
-    for (const [state, list] of added) changes.push(this.#putTopic(state, list))
+    const changes = [...extra, ...this.#drops(states), ...chores.changes]
+    changes.push(...publicationChanges(this.#opened, placings))
+    for (const [state, list] of added) changes.push(topicChange(state, list))
     const { baseEpoch } = topics
     const { nextTopic: nextNumber } = numbers
     const { cut } = ids
     const meta = this.#writtenMeta
     if (baseEpoch !== meta.baseEpoch || nextNumber !== meta.nextNumber || cut !== meta.cut)
-      changes.push(this.#putMeta())
+      changes.push(metaChange(this.#opened))
     if (this.#down) changes.push(put(keyOf(KIND.ballast), Buffer.alloc(BALLAST_BYTES)))
     const written = [...states].map((state) => {
       const { usedAtMs, stream } = state
@@ -307,109 +310,12 @@ export class Appends {
     else this.forgotten(state)
   }
 
-  /** Gives each one its `seq`; what cannot have one is refused. */
-  #place(taken: readonly Waiting[]): Placing[] {
-    const { runtime } = this.#ports
-    const atMs = this.#opened.clock.now()
-    const timestamp = runtime.wallNow()
-    const heads = new Map<DiskTopic, number>()
-    const names = new Set<string>()
-    const placings: Placing[] = []
-    for (const waiting of taken) {
-      try {
-        const { topic, draft } = waiting
-        const { id, from, after, payloadJson, payloadBytes } = draft
-        const inHere = after !== undefined && names.has(publishName(topic, from, after))
-        if (
-          after !== undefined &&
-          !inHere &&
-          !isRemembered(this.#opened, topic, { from, id: after })
-        ) {
-          throw outOfOrder(topic, after)
-        }
-        const state = this.#pinned(topic, atMs)
-        const seq = (heads.get(state) ?? state.stream.head) + 1
-        heads.set(state, seq)
-        names.add(waiting.name)
-        const { epoch } = state.stream
-        const publication = { topic, id, from, seq, epoch, payloadJson, payloadBytes, timestamp }
-        const deliveredTo = state.live
-        const kept = { topic, id, from, timestamp, agedAtMs: atMs, payloadJson }
-        const body = encodePublication(kept)
-        placings.push({ waiting, state, publication, body, deliveredTo, atMs })
-      } catch (error) {
-        this.#waiting.settled(waiting)
-        waiting.reject(error)
-      }
-    }
-    return placings
-  }
-
-  #pinned(topic: Topic, nowMs: number): DiskTopic {
-    const { topics } = this.#opened
-    const state = topics.get(topic) ?? topics.add(topic, nowMs)
-    topics.pin(state)
-    state.usedAtMs = nowMs
-    return state
-  }
-
   /** Publications that went since the topics' records were written. */
   #drops(states: ReadonlySet<DiskTopic>): Change[] {
-    const changes: Change[] = []
-    for (const state of states) {
-      const { number, oldest } = state.stream
-      const from = this.#written.get(state)?.oldest ?? oldest
-      for (let seq = from; seq < oldest; seq += 1) {
-        changes.push(remove(keyOf(KIND.publication, number, seq)))
-      }
-    }
-    return changes
-  }
-
-  #puts(placings: readonly Placing[]): Change[] {
-    const [first] = placings
-    if (first === undefined) return []
-    const changes: Change[] = []
-    const ids: CommittedId[] = []
-    for (const { waiting, state, publication, body, deliveredTo } of placings) {
-      const { number } = state.stream
-      const { seq } = publication
-      const { from, id, hash } = waiting.draft
-      changes.push(put(keyOf(KIND.publication, number, seq), body))
-      ids.push({ number, seq, deliveredTo, from, id, hash })
-    }
-    const { timestamp } = first.publication
-    const commit = this.#opened.numbers.commit()
-    for (const [part, body] of encodeCommit({ timestamp, agedAtMs: first.atMs, ids }).entries()) {
-      changes.push(put(keyOf(KIND.commit, commit, part), body))
-    }
-    return changes
-  }
-
-  /** `added`: what is written with it and is in place only when that is committed. */
-  #putTopic(state: DiskTopic, added: readonly Placing[]): Change {
-    const { topic, stream, usedAtMs } = state
-    const { earlier, number } = stream
-    const record: TopicRecord = {
-      topic,
-      ...stream.factsWith(
-        added.map(({ body, waiting, publication }) => ({
-          bodyBytes: body.length,
-          payloadBytes: publication.payloadBytes,
-          policy: waiting.policy,
-        })),
-      ),
-      usedAtMs,
-      ...(earlier !== null && { earlier: { number: earlier.number, epoch: earlier.epoch } }),
-    }
-    return putJson(keyOf(KIND.topic, number), record)
-  }
-
-  #putMeta(): Change {
-    const { meta, topics, numbers, clock, ids } = this.#opened
-    const { baseEpoch } = topics
-    const nextNumber = numbers.nextTopic
-    return putJson(META, { ...meta, baseEpoch, nextNumber, clockAtMs: clock.now(), cut: ids.cut })
+    return [...states].flatMap((state) => {
+      const { oldest } = state.stream
+      return droppedChanges(state, this.#written.get(state)?.oldest ?? oldest)
+    })
   }
 
   /** Pinned until the last of its transaction is in place. */
