@@ -1,11 +1,14 @@
 import {
+  closeSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -113,6 +116,16 @@ function damage(text: string): void {
   writeFileSync(file(), bytes)
 }
 
+/** Flips one bit of a text in the file of a store that is open; the second time that is undone. */
+function flipInPlace(text: string): void {
+  const bytes = readFileSync(file())
+  const descriptor = openSync(file(), 'r+')
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
+    writeSync(descriptor, Buffer.of((bytes[at] ?? 0) ^ 1), 0, 1, at)
+  }
+  closeSync(descriptor)
+}
+
 /** Lets the broker read what it has not read at the start. */
 async function readIds(): Promise<void> {
   await place.runtime.advance(0)
@@ -194,6 +207,47 @@ test('[P7] no more than so many wait at the start; the others are refused', asyn
   ])
   await readIds()
   expect(new Set(await Promise.all(outcomes.slice(0, 10_000)))).toEqual(new Set(['published']))
+})
+
+test('[P7] no more than 64 MiB wait at the start; what holds nothing waits all the same', async () => {
+  await filled()
+  const { broker } = await started()
+  const half = (id: string): Promise<Accepted> => {
+    // What it says it takes is what it is counted by.
+    const draft = { id, from: 'ada', payloadJson: '"half"', payloadBytes: 32 * 2 ** 20, hash: id }
+    return Promise.resolve(broker.publish(TOPIC, draft, { ...KEEP_ALL, size: 100_000 }))
+  }
+  const taken = [half('one'), half('two')]
+  await expect(publish(broker, 'too much')).rejects.toMatchObject({
+    code: 'broker_unavailable',
+    retryable: true,
+  })
+  const known = broker.accepted(TOPIC, { from: 'ada', id: 'm-1', hash: 'm-1' })
+  await readIds()
+  expect((await Promise.all(taken)).map(({ seq }) => seq)).toEqual([MANY + 1, MANY + 2])
+  expect(await known).toMatchObject({ seq: 1, duplicate: true })
+  expect(await publish(broker, 'too much')).toMatchObject({ seq: MANY + 3 })
+})
+
+test('[P4][P6] while ids cannot be read publishes are refused; it is tried again, and nothing is forgotten', async () => {
+  const { results } = await filled()
+  const { broker } = await started()
+  const waiting = publish(broker, 'm-1').catch((error: unknown) => error)
+  const [last, changed] = ['m-11999', 'l-11999']
+  flipInPlace(last)
+  await readIds()
+  const refusal = { code: 'broker_unavailable', retryable: true }
+  expect(await waiting).toMatchObject(refusal)
+  await expect(publish(broker, 'm-1')).rejects.toMatchObject(refusal)
+  await place.runtime.advance(5_000)
+  await expect(publish(broker, 'm-1')).rejects.toMatchObject(refusal)
+  expect(place.reports).toEqual(['accepted ids cannot be read; publishes are refused meanwhile'])
+
+  flipInPlace(changed)
+  await place.runtime.advance(1_000)
+  expect(await publish(broker, 'm-1')).toEqual({ ...results[0], duplicate: true })
+  expect(await publish(broker, last)).toEqual({ ...results[MANY - 2], duplicate: true })
+  expect(await publish(broker, 'fresh')).toMatchObject({ seq: MANY + 1, duplicate: false })
 })
 
 test('[L17] ids whose window is over are not read, whatever is found of them', async () => {
