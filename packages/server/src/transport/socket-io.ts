@@ -45,8 +45,19 @@ export interface Transport {
 /** Joins a service to a wire: to Socket.IO, unless a test brings another one. */
 export type CreateTransport = (options: ResolvedOptions, events: TransportEvents) => Transport
 
+/** What passes Engine.IO and Socket.IO by; without it everything goes their way, which is the same. */
+export interface Shortcuts {
+  readonly lane: Pick<FastLane, 'write'>
+  /** Whether requests are taken from the WebSocket itself. */
+  readonly direct: boolean
+}
+
 /** The one place that knows Socket.IO (style D14). */
-export function createTransport(options: ResolvedOptions, events: TransportEvents): Transport {
+export function createTransport(
+  options: ResolvedOptions,
+  events: TransportEvents,
+  shortcuts: Partial<Shortcuts> = {},
+): Transport {
   const { limits, path, origins, compressionThresholdBytes: threshold } = options
   const io = new Server({
     path,
@@ -85,8 +96,8 @@ export function createTransport(options: ResolvedOptions, events: TransportEvent
       )
       .catch((error: unknown) => events.failed(error, 'admitting a connection'))
   })
-  const lane = new FastLane({ logger: options.logger, threshold })
-  const wiring = { options, lane, failed: events.failed }
+  const { lane = new FastLane({ logger: options.logger, threshold }), direct = true } = shortcuts
+  const wiring = { options, lane, direct, failed: events.failed }
   io.on('connection', (socket) => {
     const facts = admitted.get(socket)
     if (facts === undefined) return

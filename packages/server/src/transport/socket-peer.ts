@@ -13,7 +13,9 @@ export interface PeerHandler {
 /** What all peers share. */
 export interface PeerWiring {
   readonly options: ResolvedOptions
-  readonly lane: FastLane
+  readonly lane: Pick<FastLane, 'write'>
+  /** Whether requests are taken from the WebSocket itself. */
+  readonly direct: boolean
   /** Something of ours threw where only Node would have caught it. */
   readonly failed: (error: unknown, where: string) => void
 }
@@ -90,7 +92,7 @@ export class SocketPeer implements Peer, DirectOwner {
     // In place of Socket.IO's own dispatch: all requests take the same way, so that none overtakes
     // another [W6], and answers leave by our outlet, in order with the messages.
     socket.onevent = onEvent
-    new DirectRequests(socket, this)
+    if (this.#wiring.direct) new DirectRequests(socket, this)
     socket.on('disconnect', onDisconnect)
     socket.on('error', onError)
   }

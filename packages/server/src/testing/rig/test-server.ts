@@ -2,7 +2,7 @@ import type { ErrorCode, Logger, User } from '@bmt-central/realtime-protocol'
 import type { Authenticate } from '../../auth/authenticate.js'
 import type { ServiceEvents } from '../../journal.js'
 import type { RealtimeServiceOptions } from '../../options.js'
-import { RealtimeService } from '../../realtime-service.js'
+import { RealtimeService, type ServiceParts } from '../../realtime-service.js'
 import { PlainClient, type ClientOptions } from './plain-client.js'
 import { SteeredRuntime } from './steered-runtime.js'
 
@@ -49,16 +49,22 @@ export class TestServer implements AsyncDisposable {
     }
   }
 
-  static async start(options: Partial<RealtimeServiceOptions> = {}): Promise<TestServer> {
+  static async start(
+    options: Partial<RealtimeServiceOptions> = {},
+    parts: Partial<ServiceParts> = {},
+  ): Promise<TestServer> {
     const runtime = new SteeredRuntime()
     const log: LogLine[] = []
-    const service = new RealtimeService({
-      authenticate: authenticateAnybody,
-      channels: [{ match: '*', subscribe: 'anyone', publish: 'anyone' }],
-      runtime,
-      logger: collectingLogger(log),
-      ...options,
-    })
+    const service = new RealtimeService(
+      {
+        authenticate: authenticateAnybody,
+        channels: [{ match: '*', subscribe: 'anyone', publish: 'anyone' }],
+        runtime,
+        logger: collectingLogger(log),
+        ...options,
+      },
+      parts,
+    )
     const server = new TestServer(service, runtime, log)
     const { port } = await service.listen(0, '127.0.0.1')
     server.url = `http://127.0.0.1:${port}`
