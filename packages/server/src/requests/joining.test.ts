@@ -277,3 +277,22 @@ describe('a connection that ends meanwhile', () => {
     expect(payloadsOf(await bob.received('a', 1))).toEqual([4])
   })
 })
+
+test('[W10] where a batch names a topic twice, the last of its answers counts', async () => {
+  const broker = new GatedBroker()
+  await using server = await TestServer.start({ broker })
+  const ann = await server.connect()
+  broker.hold('subscribers')
+  const answer = ann.request('subscribe', { topics: [{ topic: 'a' }, { topic: 'a' }] })
+  await broker.reached('subscribers')
+  broker.next('subscribers')
+  await broker.reached('subscribers')
+  await server.service.publish('a', 'between')
+  broker.release('subscribers')
+  expect(await answer).toMatchObject({ results: [{ seq: 0 }, { seq: 1 }] })
+  await server.service.publish('a', 'after')
+  await ann.received('a', 1)
+  await ann.caughtUp()
+  // The one between is covered by the second answer: nothing at or below it may follow.
+  expect(ann.messages('a').map(({ seq }) => seq)).toEqual([2])
+})

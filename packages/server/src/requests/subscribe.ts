@@ -235,10 +235,9 @@ function finish(
       return answerJson(request.item, topic, count.total, { ...part, more })
     },
     settle: (last) => {
-      if (connection.subscriptions.get(topic) !== subscription) return
+      // A later entry of the batch goes on with what waits: its answer is the one that counts.
+      if (!last || connection.subscriptions.get(topic) !== subscription) return
       if (more) {
-        // A later entry of the batch goes on with what waits.
-        if (!last) return
         subscription.page()
         tellBroker(context, topic)
         return
