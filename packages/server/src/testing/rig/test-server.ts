@@ -53,7 +53,8 @@ export class TestServer implements AsyncDisposable {
     options: Partial<RealtimeServiceOptions> = {},
     parts: Partial<ServiceParts> = {},
   ): Promise<TestServer> {
-    const runtime = new SteeredRuntime()
+    const { runtime: given } = options
+    const runtime = given instanceof SteeredRuntime ? given : new SteeredRuntime()
     const log: LogLine[] = []
     const service = new RealtimeService(
       {
