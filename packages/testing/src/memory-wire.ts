@@ -136,7 +136,7 @@ export class MemoryWire implements Link, Peer {
     const packets = [...handover.packets, ...(handover.shared?.parcels ?? [])]
     for (const { text } of packets) this.#toClient.send(() => this.#arriveAtClient(text))
     this.#parts.runtime.after(1, () => {
-      if (!this.#serverOver && !this.#swallows) handover.taken()
+      if (!this.#serverOver && !this.#swallows) handover.taker.taken(handover.bytes)
     })
   }
 

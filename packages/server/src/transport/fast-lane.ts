@@ -75,9 +75,9 @@ export class FastLane {
     } else {
       tcp.write(own === null || theirs === null ? (own ?? theirs ?? NOTHING) : join(own, theirs))
     }
-    if (tcp.writableLength === 0) handover.taken()
+    if (tcp.writableLength === 0) handover.taker.taken(handover.bytes)
     // Nothing follows what waits: its callback says that the network has taken all before it.
-    else tcp.write(NOTHING, (error) => error ?? handover.taken())
+    else tcp.write(NOTHING, (error) => error ?? handover.taker.taken(handover.bytes))
     return true
   }
 

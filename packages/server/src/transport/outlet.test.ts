@@ -32,7 +32,7 @@ class Wire implements Peer {
 
   /** The network takes the oldest handover, or all of them. */
   take(count: number = this.handovers.length): void {
-    for (const handover of this.handovers.splice(0, count)) handover.taken()
+    for (const handover of this.handovers.splice(0, count)) handover.taker.taken(handover.bytes)
   }
 }
 

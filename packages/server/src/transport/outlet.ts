@@ -175,10 +175,11 @@ export class Outlet {
     if (packets.length === 0 && shared === null) return
     bytes += shared?.bytes ?? 0
     this.#handedBytes += bytes
-    this.#peer.write({ packets, shared, bytes, taken: () => this.#taken(bytes) })
+    this.#peer.write({ packets, shared, bytes, taker: this })
   }
 
-  #taken(bytes: number): void {
+  /** The network has taken so much of what was handed over. */
+  taken(bytes: number): void {
     this.#handedBytes -= bytes
     this.#takenBytes += bytes
     if (this.#queue !== null) this.#turn.add(this)

@@ -1,7 +1,16 @@
 import type { Bundle } from './bundle.js'
 import type { SizedText } from './frames.js'
 
-/** What is handed to the wire together, and what to run once the network has taken it. */
+/** Who hands over. */
+export interface Taker {
+  /**
+   * Called with the `bytes` of a handover once the operating system, or the poll in progress, has taken
+   * it, also within `write`; not where the wire ended first.
+   */
+  taken(bytes: number): void
+}
+
+/** What is handed to the wire together. */
 export interface Handover {
   /** Socket.IO packets of this connection alone, in order. */
   readonly packets: readonly SizedText[]
@@ -9,11 +18,7 @@ export interface Handover {
   readonly shared: Bundle | null
   /** The UTF-8 length of all packets together. */
   readonly bytes: number
-  /**
-   * Called once the operating system, or the poll in progress, has taken them, also within `write`; not
-   * where the wire ended first.
-   */
-  taken(): void
+  readonly taker: Taker
 }
 
 /** One authenticated wire, as the rest of the server sees it (style D14). */

@@ -63,6 +63,8 @@ export class SocketPeer implements Peer, DirectOwner {
   readonly address: string
   lastPacketAt: number
   readonly #socket: PeerSocket
+  /** The same for the whole life of the socket; asked of it, it costs two more looks at memory a write. */
+  readonly #conn: PeerSocket['conn']
   readonly #wiring: PeerWiring
   /** What Socket.IO does with an event. */
   readonly #ordinary: PeerSocket['onevent']
@@ -71,6 +73,7 @@ export class SocketPeer implements Peer, DirectOwner {
   constructor(socket: PeerSocket, address: string, wiring: PeerWiring) {
     this.address = address
     this.#socket = socket
+    this.#conn = socket.conn
     this.#wiring = wiring
     this.#ordinary = socket.onevent
     this.lastPacketAt = wiring.options.runtime.monotonicNow()
@@ -81,7 +84,7 @@ export class SocketPeer implements Peer, DirectOwner {
   }
 
   get transport(): string {
-    return this.#socket.conn.transport.name
+    return this.#conn.transport.name
   }
 
   /** `opened` gives what is told of it from then on. */
@@ -125,7 +128,7 @@ export class SocketPeer implements Peer, DirectOwner {
   disconnected(reason: string): void {
     this.#guarded('the end of a connection', () => this.#handler?.closed(reason))
     // It has left the namespace; the transport is there until somebody closes it.
-    if (this.#socket.conn.readyState !== 'closed') this.#endSoon()
+    if (this.#conn.readyState !== 'closed') this.#endSoon()
   }
 
   /** Socket.IO's parser refused something [W7]: the end may wait for a client that does not read. */
@@ -136,25 +139,25 @@ export class SocketPeer implements Peer, DirectOwner {
   }
 
   write(handover: Handover): void {
-    const { conn } = this.#socket
+    const conn = this.#conn
     if (this.#wiring.lane.write(conn, handover)) return
     const packets = handover.shared?.parcels ?? []
     const all = [...handover.packets, ...packets]
     const last = all.length - 1
     for (const [index, { text }] of all.entries()) {
       if (index < last) conn.write(text)
-      else conn.write(text, {}, () => handover.taken())
+      else conn.write(text, {}, () => handover.taker.taken(handover.bytes))
     }
   }
 
   end(final: boolean): void {
     if (final) this.#socket.disconnect()
-    else this.#socket.conn.close()
+    else this.#conn.close()
     this.#endSoon()
   }
 
   #endSoon(): void {
-    this.#wiring.options.runtime.after(END_WITHIN_MS, () => cut(this.#socket.conn))
+    this.#wiring.options.runtime.after(END_WITHIN_MS, () => cut(this.#conn))
   }
 
   /** Called from the event loop: what is thrown there ends the process, not one connection. */
@@ -163,7 +166,7 @@ export class SocketPeer implements Peer, DirectOwner {
       run()
     } catch (error) {
       this.#wiring.failed(error, where)
-      cut(this.#socket.conn)
+      cut(this.#conn)
     }
   }
 }

@@ -33,7 +33,7 @@ class KeptWire implements Peer {
     const packets = [...handover.packets, ...(handover.shared?.parcels ?? [])]
     this.texts.push(...packets.map(({ text }) => text))
     this.writes += 1
-    if (!this.stuck) handover.taken()
+    if (!this.stuck) handover.taker.taken(handover.bytes)
   }
 
   end(): void {
