@@ -20,6 +20,22 @@ test('[W25][P7] a client that ignores the close is cut off a second later', asyn
   expect(server.service.connections()).toEqual([])
 })
 
+test('[P7] a listener of the application’s that throws at an end keeps no other connection', async () => {
+  await using server = await TestServer.start()
+  server.service.io.on('connection', (socket) => {
+    socket.on('disconnect', () => {
+      throw new Error('from the application')
+    })
+  })
+  const expiresAt = server.runtime.wallNow() + 1_000
+  const clients = await Promise.all(
+    ['ann', 'bob', 'cid'].map((userId) => server.connect({ userId, expiresAt })),
+  )
+  await server.runtime.advance(1_000)
+  for (const client of clients) await client.heard('disconnect')
+  expect(server.service.connections()).toEqual([])
+})
+
 test('[W25] the same between two polls, where there is nothing to answer', async () => {
   await using server = await TestServer.start()
   const eve = await Poller.join(server.url, TOKEN)

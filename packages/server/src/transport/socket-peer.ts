@@ -151,8 +151,11 @@ export class SocketPeer implements Peer, DirectOwner {
   }
 
   end(final: boolean): void {
-    if (final) this.#socket.disconnect()
-    else this.#conn.close()
+    // The application may listen to the end of the socket, and throw.
+    this.#guarded('the end of a connection', () => {
+      if (final) this.#socket.disconnect()
+      else this.#conn.close()
+    })
     this.#endSoon()
   }
 
