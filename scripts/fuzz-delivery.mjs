@@ -4,55 +4,21 @@
 // the seeds; `--from <seed> --runs 1` makes that run again.
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { build as bundle } from 'esbuild'
 import { build } from './build.mjs'
+import { importBundled, showProgress, whole } from './long-run.mjs'
 import { elapsed, ROOT, runMain } from './run.mjs'
 
 const MOST_FINDINGS = 5
-const BAR = 30
 const SOURCE = join(ROOT, 'packages/server/src/testing/rig/delivery-fuzz.ts')
 /** Inside of the package, so that its dependencies are found from there. */
 const OUTPUT = join(ROOT, `packages/server/.cache/delivery-fuzz-${process.pid}.mjs`)
 
 /** @typedef {(seed: number, tally: Map<string, number>) => Promise<string[]>} Fuzz */
 
-/** What the tests of the server share is in no package: it is put together here. @returns {Promise<Fuzz>} */
-async function compile() {
-  await bundle({
-    entryPoints: [SOURCE],
-    outfile: OUTPUT,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    sourcemap: 'inline',
-    logLevel: 'warning',
-  })
-  const { fuzzDelivery } = /** @type {{ fuzzDelivery: Fuzz }} */ (
-    await import(pathToFileURL(OUTPUT).href)
-  )
-  return fuzzDelivery
-}
-
-/** @param {string} name @param {string} text @returns {number} */
-function whole(name, text) {
-  const value = Number(text)
-  if (Number.isInteger(value) && value > 0) return value
-  throw new Error(`--${name} must be a whole number above 0, got ${JSON.stringify(text)}`)
-}
-
 /** @param {number} done @param {number} all @param {number} startedAt @param {number} findings */
-function show(done, all, startedAt, findings) {
-  if (!process.stdout.isTTY) return
-  const full = Math.round((done / all) * BAR)
-  const bar = '█'.repeat(full) + '░'.repeat(BAR - full)
-  process.stdout.write(
-    `\r${bar} ${done} of ${all} runs, ${findings} findings, ${elapsed(startedAt)} `,
-  )
-}
+const show = (done, all, startedAt, findings) =>
+  showProgress(done / all, `${done} of ${all} runs, ${findings} findings, ${elapsed(startedAt)}`)
 
 /** @param {Map<string, number>} tally */
 function summary(tally) {
@@ -73,7 +39,9 @@ await runMain(async () => {
   const runs = whole('runs', values.runs)
   const from = whole('from', values.from)
   await build({ page: false })
-  const fuzzDelivery = await compile()
+  const { fuzzDelivery } = /** @type {{ fuzzDelivery: Fuzz }} */ (
+    await importBundled(SOURCE, OUTPUT)
+  )
   const startedAt = performance.now()
   /** @type {Map<string, number>} */
   const tally = new Map()

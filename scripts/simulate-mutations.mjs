@@ -6,6 +6,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
+import { whole } from './long-run.mjs'
 import { elapsed, ROOT, runMain } from './run.mjs'
 
 /**
@@ -251,9 +252,7 @@ async function main() {
       dry: { type: 'boolean', default: false },
     },
   })
-  const seeds = Number(values.seeds)
-  if (!Number.isInteger(seeds) || seeds < 1)
-    throw new Error('--seeds must be a whole number above 0')
+  const seeds = whole('seeds', values.seeds)
   const chosen = MUTATIONS.filter(({ name }) => name.includes(values.only))
   if (chosen.length === 0) throw new Error(`--only ${values.only} names none of them`)
   if (values.dry) {

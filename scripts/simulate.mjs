@@ -4,29 +4,16 @@
 // where it found one. `npm run simulate:mutations` shows that it would find them.
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
+import { showProgress, whole } from './long-run.mjs'
 import { elapsed, runMain } from './run.mjs'
 
 const MOST_FINDINGS = 5
-const BAR = 30
 /** Faults that are among the operations. */
 const OPERATED = ['crash', 'replace', 'sleep', 'clock jump']
 
-/** @param {string} name @param {string} text @returns {number} */
-function whole(name, text) {
-  const value = Number(text)
-  if (Number.isInteger(value) && value > 0) return value
-  throw new Error(`--${name} must be a whole number above 0, got ${JSON.stringify(text)}`)
-}
-
 /** @param {number} done @param {number} all @param {number} startedAt @param {number} findings */
-function show(done, all, startedAt, findings) {
-  if (!process.stdout.isTTY) return
-  const full = Math.round((done / all) * BAR)
-  const bar = '█'.repeat(full) + '░'.repeat(BAR - full)
-  process.stdout.write(
-    `\r${bar} ${done} of ${all} seeds, ${findings} findings, ${elapsed(startedAt)} `,
-  )
-}
+const show = (done, all, startedAt, findings) =>
+  showProgress(done / all, `${done} of ${all} seeds, ${findings} findings, ${elapsed(startedAt)}`)
 
 /**
  * Counts in two columns; a fault that never struck is among them.

@@ -6,10 +6,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { build as bundle } from 'esbuild'
 import { build } from './build.mjs'
+import { importBundled, showProgress, whole } from './long-run.mjs'
 import { elapsed, ROOT, runMain } from './run.mjs'
 import { page } from './soak-page.mjs'
 
@@ -19,34 +18,10 @@ import { page } from './soak-page.mjs'
  * @typedef {ReturnType<typeof figuresOf>} Figures
  */
 
-const BAR = 30
 const MINUTE_MS = 60_000
+/** What the tests run, too. */
+const SOURCE = join(ROOT, 'e2e/restart/killing.ts')
 const BUNDLE = join(ROOT, '.cache/soak/killing.mjs')
-
-/** @param {string} name @param {string | undefined} text @returns {number | undefined} */
-function whole(name, text) {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (Number.isInteger(value) && value > 0) return value
-  throw new Error(`--${name} must be a whole number above 0, got ${JSON.stringify(text)}`)
-}
-
-/** @returns {Promise<typeof import('../e2e/restart/killing.ts')>} what the tests run, too */
-async function loadKilling() {
-  await bundle({
-    entryPoints: [join(ROOT, 'e2e/restart/killing.ts')],
-    outfile: BUNDLE,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    packages: 'external',
-    logLevel: 'warning',
-  })
-  return /** @type {typeof import('../e2e/restart/killing.ts')} */ (
-    await import(pathToFileURL(BUNDLE).href)
-  )
-}
 
 /** @param {readonly number[]} values */
 function spread(values) {
@@ -121,12 +96,15 @@ async function main() {
       out: { type: 'string' },
     },
   })
-  const minutes = whole('minutes', values.minutes)
-  const kills = whole('kills', values.kills) ?? (minutes === undefined ? 20 : Infinity)
-  const seed = whole('seed', values.seed) ?? 1
-  const subscribers = whole('subscribers', values.subscribers) ?? 20
+  const minutes = values.minutes === undefined ? null : whole('minutes', values.minutes)
+  const unlessSaid = minutes === null ? 20 : Infinity
+  const kills = values.kills === undefined ? unlessSaid : whole('kills', values.kills)
+  const seed = whole('seed', values.seed)
+  const subscribers = whole('subscribers', values.subscribers)
   await build({ page: false })
-  const { killAgainAndAgain } = await loadKilling()
+  const { killAgainAndAgain } = /** @type {typeof import('../e2e/restart/killing.ts')} */ (
+    await importBundled(SOURCE, BUNDLE)
+  )
   const folder = mkdtempSync(join(tmpdir(), 'realtime-soak-'))
   const startedAt = performance.now()
   const limitMs = (minutes ?? Infinity) * MINUTE_MS
@@ -134,13 +112,10 @@ async function main() {
   const goOn = ({ ledger, lives }) => {
     const ranMs = performance.now() - startedAt
     const share = Math.min(1, Math.max(lives.length / kills, ranMs / limitMs))
-    if (process.stdout.isTTY) {
-      const full = Math.round(share * BAR)
-      const bar = '█'.repeat(full) + '░'.repeat(BAR - full)
-      process.stdout.write(
-        `\r${bar} ${lives.length} kills, ${ledger.acknowledgements} acknowledged, ${ledger.faults.length} faults, ${elapsed(startedAt)} `,
-      )
-    }
+    showProgress(
+      share,
+      `${lives.length} kills, ${ledger.acknowledgements} acknowledged, ${ledger.faults.length} faults, ${elapsed(startedAt)}`,
+    )
     return share < 1 && ledger.faults.length === 0
   }
   try {
