@@ -42,8 +42,9 @@ export class FanOut {
     if (channel === undefined || channel.subscribers.size === 0) return
     for (const subscription of channel.joining) subscription.wait(publication)
     channel.announced += 1
-    if (channel.waiting.length === 0) this.#waiting.add(channel)
-    if (this.#waiting.size === 1) this.#turn.before(() => this.spread())
+    if (channel.waiting.length === 0 && this.#waiting.add(channel).size === 1) {
+      this.#turn.before(() => this.spread())
+    }
     channel.waiting.push(publication)
     this.#waitingBytes += publication.payloadBytes + PUBLICATION_OVERHEAD_BYTES
     if (this.#waitingBytes > MAX_WAITING_BYTES) this.spread()

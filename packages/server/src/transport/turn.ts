@@ -62,7 +62,7 @@ export class Turn {
   #run(): void {
     const prepare = this.#prepare
     this.#prepare = null
-    if (prepare !== null) this.#guarded(prepare)
+    if (prepare !== null) this.#flush({ flush: prepare })
     const endsAt = this.#now() + SLICE_MS
     let flushed = 0
     for (const next of this.#dirty) {
@@ -72,18 +72,14 @@ export class Turn {
       }
       this.#dirty.delete(next)
       flushed += 1
-      try {
-        next.flush()
-      } catch (error) {
-        this.#failed(error)
-      }
+      this.#flush(next)
     }
   }
 
   /** What throws costs the others nothing [P7]. */
-  #guarded(run: () => void): void {
+  #flush(one: Flushable): void {
     try {
-      run()
+      one.flush()
     } catch (error) {
       this.#failed(error)
     }
