@@ -1,10 +1,4 @@
-import {
-  RealtimeError,
-  type Cancel,
-  type Logger,
-  type Runtime,
-  type Topic,
-} from '@bmt-central/realtime-protocol'
+import type { Cancel, Logger, Runtime, Topic } from '@bmt-central/realtime-protocol'
 import {
   idConflict,
   outOfOrder,
@@ -28,6 +22,7 @@ import { isRemembered, remembered } from './remembered.js'
 import { repairStream } from './repair.js'
 import type { MetaRecord } from './state-records.js'
 import { put, putJson, remove, type Change } from './store.js'
+import { unavailable } from './unavailable.js'
 import { WaitingAppends, type Append } from './waiting.js'
 
 /** After a transaction that failed, when it is tried whether there is room again. */
@@ -72,10 +67,9 @@ export class Appends {
     this.#opened = opened
     this.#ports = ports
     this.#writtenMeta = opened.meta
-    const states = opened.topics.values()
-    for (let next = states.next(); next.done !== true; next = states.next()) {
-      const { usedAtMs, stream } = next.value
-      this.#written.set(next.value, { oldest: stream.oldest, usedAtMs })
+    for (const state of opened.topics.values()) {
+      const { usedAtMs, stream } = state
+      this.#written.set(state, { oldest: stream.oldest, usedAtMs })
     }
   }
 
@@ -378,8 +372,3 @@ export class Appends {
 }
 
 const asDuplicate = (first: Accepted): Accepted => ({ ...first, duplicate: true })
-
-function unavailable(cause?: unknown): RealtimeError {
-  const what = 'the disk takes no publishes at present: the log of the server says why'
-  return new RealtimeError('broker_unavailable', what, cause === undefined ? {} : { cause })
-}

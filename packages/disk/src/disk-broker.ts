@@ -29,11 +29,10 @@ import { bootId } from './boot.js'
 import type { CleanMark } from './clean-mark.js'
 import { openDirectory } from './directory.js'
 import { DiskStream, emptyFacts, StreamDamaged, type DiskTopic } from './disk-stream.js'
-import { META } from './keys.js'
 import { lockDirectory, type DirectoryLock } from './lock.js'
 import { openStreams, type Opened } from './opened.js'
 import { checkOptions, resolveLimits, type DiskBrokerOptions } from './options.js'
-import { putJson } from './store.js'
+import { metaChange } from './placing.js'
 import type { Append } from './waiting.js'
 
 /** How often what has expired is freed; it is never shown, however long that takes. */
@@ -279,19 +278,8 @@ export class DiskBroker implements Broker {
 
   /** False where the store does not take it. */
   async #noteEnd({ opened, logger }: Running): Promise<boolean> {
-    const { store, topics, numbers, clock, meta, ids } = opened
-    const { baseEpoch } = topics
-    const { nextTopic: nextNumber } = numbers
-    const end = {
-      ...meta,
-      baseEpoch,
-      nextNumber,
-      openOnBoot: null,
-      clockAtMs: clock.now(),
-      cut: ids.cut,
-    }
     try {
-      await store.write([putJson(META, end)])
+      await opened.store.write([metaChange(opened, null)])
       return true
     } catch (error) {
       logger.warn('the clean end could not be noted', { error: String(error) })
@@ -386,8 +374,5 @@ function publishOnce({ appends }: Running, append: Append): Maybe<Accepted> {
 }
 
 function noteUses({ opened, appends }: Running): void {
-  const states = opened.topics.values()
-  for (let next = states.next(); next.done !== true; next = states.next()) {
-    appends.noteUse(next.value)
-  }
+  for (const state of opened.topics.values()) appends.noteUse(state)
 }

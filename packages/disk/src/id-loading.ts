@@ -10,6 +10,7 @@ import type { DiskStream, DiskTopic } from './disk-stream.js'
 import { endOf, KIND, keyOf, numberOf, seqOf } from './keys.js'
 import type { Store } from './store.js'
 import type { StoredIds } from './stored-ids.js'
+import { unavailable } from './unavailable.js'
 
 /** Ids that one turn of the event loop takes in: some milliseconds. */
 const IDS_PER_TURN = 2_000
@@ -53,11 +54,10 @@ export class IdLoading {
   constructor(target: Target) {
     this.#target = target
     this.#next = target.stored.first
-    const states = target.topics.values()
-    for (let next = states.next(); next.done !== true; next = states.next()) {
-      const { stream } = next.value
-      this.#topics.set(stream.number, next.value)
-      if (stream.earlier !== null) this.#topics.set(stream.earlier.number, next.value)
+    for (const state of target.topics.values()) {
+      const { stream } = state
+      this.#topics.set(stream.number, state)
+      if (stream.earlier !== null) this.#topics.set(stream.earlier.number, state)
     }
   }
 
@@ -130,18 +130,19 @@ export class IdLoading {
   }
 
   #runAll(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    this.#waitingBytes = 0
-    for (const { run } of waiting) run()
+    for (const { run } of this.#takeWaiting()) run()
   }
 
   #refuse(error: RealtimeError): void {
+    this.#failure = error
+    for (const { refuse } of this.#takeWaiting()) refuse(error)
+  }
+
+  #takeWaiting(): Waiting[] {
     const waiting = this.#waiting
     this.#waiting = []
     this.#waitingBytes = 0
-    this.#failure = error
-    for (const { refuse } of waiting) refuse(error)
+    return waiting
   }
 
   /** Without them a resend would be published twice: nothing is taken until they can be read. */
@@ -152,8 +153,7 @@ export class IdLoading {
         todo: 'look at the health of the disk; start again where it does not go on by itself',
       })
     }
-    const what = 'the disk takes no publishes at present: the log of the server says why'
-    this.#refuse(new RealtimeError('broker_unavailable', what, { cause }))
+    this.#refuse(unavailable(cause))
   }
 
   #takeSome(): void {

@@ -116,9 +116,13 @@ export function droppedChanges(state: DiskTopic, from: number): Change[] {
   return changes
 }
 
-/** What the store says of itself, as it is now. */
-export function metaChange({ meta, topics, numbers, clock, ids }: Opened): Change {
+/** What the store says of itself, as it is now; `openOnBoot`: null once it is in use no more. */
+export function metaChange(
+  { meta, topics, numbers, clock, ids }: Opened,
+  openOnBoot: string | null = meta.openOnBoot,
+): Change {
   const { baseEpoch } = topics
   const nextNumber = numbers.nextTopic
-  return putJson(META, { ...meta, baseEpoch, nextNumber, clockAtMs: clock.now(), cut: ids.cut })
+  const now = { baseEpoch, nextNumber, clockAtMs: clock.now(), cut: ids.cut }
+  return putJson(META, { ...meta, openOnBoot, ...now })
 }

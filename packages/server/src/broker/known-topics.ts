@@ -116,7 +116,7 @@ export class KnownTopics<S extends KeptStream = Stream> {
     return this.#states.get(topic)
   }
 
-  values(): Iterator<TopicState<S>> {
+  values(): IterableIterator<TopicState<S>> {
     return this.#states.values()
   }
 
