@@ -22,6 +22,14 @@ async function behind(
   return { line, heard }
 }
 
+/** It has all that it missed, is live again, and hears the next one. */
+async function caughtUp({ service }: World, heard: Reader): Promise<void> {
+  await heard.reached(300)
+  await until(() => heard.subscription.state === 'subscribed', 'the topic to be live')
+  await service.publish(TOPIC, 301)
+  await heard.reached(301)
+}
+
 describe.each(['websocket', 'polling'] as const)('over %s', (transport) => {
   test('[P2][W10][C2] cut again and again while it recovers: each page goes on where the last one ended', async () => {
     await using world = await World.start({ limits: { maxPageMessages: 10 } })
@@ -33,10 +41,7 @@ describe.each(['websocket', 'polling'] as const)('over %s', (transport) => {
       if ([1, 6, 7, 20].includes(pages)) line.cut()
     })
     line.accept()
-    await heard.reached(300)
-    await until(() => heard.subscription.state === 'subscribed', 'the topic to be live')
-    await world.service.publish(TOPIC, 301)
-    await heard.reached(301)
+    await caughtUp(world, heard)
 
     expect(heard.payloads).toEqual(range(1, 301))
     expect(heard.seqs).toEqual(range(1, 301))
@@ -56,10 +61,7 @@ describe.each(['websocket', 'polling'] as const)('over %s', (transport) => {
       line.cut()
     }
     line.accept()
-    await heard.reached(300)
-    await until(() => heard.subscription.state === 'subscribed', 'the topic to be live')
-    await world.service.publish(TOPIC, 301)
-    await heard.reached(301)
+    await caughtUp(world, heard)
     expect(heard.seqs).toEqual(range(1, 301))
     expect(heard.gaps).toEqual([])
   })
